@@ -13,7 +13,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/start-server.ts'],
   ['src/transport/api', 'src/transport/client'],
   ['src/transport/peer', 'src/transport/http2', 'src/transport/proto', 'src/transport/tls.ts', 'src/engine/io'],
-  ['src/config.ts'],
+  ['src/config.ts', 'src/config'],
   ['src/engine/server'],
   ['src/engine/watch', 'src/engine/storage'],
   ['src/engine/raft', 'src/engine/state-machine'],
