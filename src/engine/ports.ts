@@ -46,6 +46,8 @@ export interface Disk {
   syncFolder(path: string): Promise<void>;
   /** Bytes that can still be written on this file system. */
   freeBytes(): Promise<number>;
+  /** The path as the user knows it, for errors and logs. */
+  userPath(path: string): string;
 }
 
 export interface DiskFile {
@@ -64,11 +66,14 @@ export interface DiskFile {
 
 // ---- Backend ------------------------------------------------------------------------------------------------
 
-/** What one commit changes: later changes of the same key win. */
+/**
+ * What one commit changes. Puts come before deletes; later changes of the same key win. Iterated once, in pieces,
+ * while the commit is under way: nothing in it may change until it is done.
+ */
 export interface BackendBatch {
-  readonly puts: ReadonlyArray<{readonly table: Table; readonly key: Uint8Array; readonly value: Uint8Array}>;
-  readonly deletes: ReadonlyArray<{readonly table: Table; readonly key: Uint8Array}>;
-  /** The mark the image has reached with this batch. */
+  readonly puts: Iterable<{readonly table: Table; readonly key: Uint8Array; readonly value: Uint8Array}>;
+  readonly deletes: Iterable<{readonly table: Table; readonly key: Uint8Array}>;
+  /** The mark the image has reached with this batch. Index 0: not a whole state yet, the image stays unmarked. */
   readonly applied: AppliedMark;
 }
 
@@ -78,7 +83,7 @@ export interface BackendReader {
   /** In byte order. Records stay valid after the iterator moved on. */
   range(table: Table, range: RecordRange): IterableIterator<TableRecord>;
   count(table: Table): number;
-  /** Absent on a store that has never committed. */
+  /** Absent on a store that has never committed a whole state. */
   applied(): AppliedMark | undefined;
 }
 
@@ -169,9 +174,19 @@ export interface Logger {
   child(component: string): Logger;
 }
 
-/** Metric names are etcd's where etcd has the thing. Asking twice for a name gives the same metric. */
+export type MetricLabels = Readonly<Record<string, string>>;
+
+/**
+ * Metric names are etcd's where etcd has the thing. Asking twice for a name (with the same labels) gives the same
+ * metric; whoever counts on a hot path asks once and keeps it.
+ */
 export interface Metrics {
-  counter(name: string, help: string): {add(amount: number): void};
-  gauge(name: string, help: string): {set(value: number): void};
-  histogram(name: string, help: string, bucketsSeconds: readonly number[]): {observe(seconds: number): void};
+  counter(name: string, help: string, labels?: MetricLabels): {add(amount: number): void};
+  gauge(name: string, help: string, labels?: MetricLabels): {set(value: number): void};
+  histogram(
+    name: string,
+    help: string,
+    bucketsSeconds: readonly number[],
+    labels?: MetricLabels,
+  ): {observe(seconds: number): void};
 }
