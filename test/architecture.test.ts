@@ -18,7 +18,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/engine/watch', 'src/engine/storage'],
   ['src/engine/raft', 'src/engine/state-machine'],
   ['src/engine/ports.ts'],
-  ['src/engine/types.ts', 'src/engine/errors.ts', 'src/engine/limits.ts'],
+  ['src/engine/types.ts', 'src/engine/errors.ts', 'src/engine/limits.ts', 'src/engine/version.ts'],
   ['src/engine/lib'],
 ];
 

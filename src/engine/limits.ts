@@ -20,6 +20,8 @@ export const RAFT_UNCOMMITTED_BYTES_MAX = 256 * MIB;
 export const RAFT_APPLY_BYTES_MAX = 16 * MIB;
 /** The log kept in memory, bytes: beyond it a snapshot is taken and the log cut, whatever --snapshot-count says. */
 export const RAFT_LOG_BYTES_MAX = 256 * MIB;
+/** Reads waiting for their index at a leader: each is a batch of its asker's, so this many means nobody answers. */
+export const RAFT_PENDING_READS_MAX = 4_096;
 
 // ---- Log on disk --------------------------------------------------------------------------------------------
 
@@ -36,6 +38,29 @@ export const BACKEND_COMMIT_INTERVAL_MS = 100;
 export const BACKEND_COMMIT_RECORDS = 10_000;
 /** The overlay's bytes beyond which new proposals wait: the disk cannot keep up. */
 export const OVERLAY_BYTES_MAX = 256 * MIB;
+/** Waits between attempts to commit while the disk is full, milliseconds: the first, and the longest. */
+export const BACKEND_RETRY_MS_MIN = 100;
+export const BACKEND_RETRY_MS_MAX = 5_000;
+/** A record's key, bytes: what LMDB can hold. Names that users give are longer and never are keys as they stand. */
+export const BACKEND_KEY_BYTES_MAX = 1_978;
+/** A record's value, bytes: a log record holds it before the backend does. */
+export const BACKEND_VALUE_BYTES_MAX = WAL_RECORD_BYTES_MAX;
+/**
+ * Address space for the backend's file, bytes. Growing the map would keep the old one beside it for standing
+ * readers, and its pages would count twice as memory of the process; address space costs nothing.
+ */
+export const BACKEND_MAP_BYTES = 1024 * 1024 * MIB;
+/** Readers of one backend file at a time: the loop's own, and views (snapshots on the way, each bounded by peers). */
+export const BACKEND_READERS_MAX = 126;
+/** Records of a commit packed for the writer before the loop runs again, bytes: about a third of a millisecond. */
+export const BACKEND_PACK_BYTES = 256 * KIB;
+/** Packed parts kept for the next commit instead of being allocated anew. */
+export const BACKEND_PACKS_KEPT = 16;
+/** Records that a range reads ahead in one go; it starts with few, since most ranges end early. */
+export const RANGE_READ_AHEAD_MIN = 4;
+export const RANGE_READ_AHEAD_MAX = 256;
+/** One commit while a state image is taken in, bytes: large enough to be fast, small beside the process. */
+export const STATE_IMAGE_COMMIT_BYTES = 16 * MIB;
 
 // ---- Slices -------------------------------------------------------------------------------------------------
 
@@ -70,5 +95,74 @@ export const WATCHERS_PER_STREAM_MAX = 100_000;
 export const PEER_QUEUE_BYTES_MAX = 64 * MIB;
 /** One frame from a peer, bytes: the largest append message with its largest entry, and room. */
 export const PEER_FRAME_BYTES_MAX = 128 * MIB;
+/** What of it is handed to the socket at once, bytes: the rest waits where heartbeats and answers overtake it. */
+export const PEER_SOCKET_BYTES_MAX = 1 * MIB;
+/** Messages packed into one frame, bytes: a frame is in memory twice while it is packed. */
+export const PEER_BATCH_BYTES = 512 * KIB;
+/** Questions without an answer on one link: a peer that hangs costs no more memory than this many. */
+export const PEER_CALLS_MAX = 8_192;
+/** Pauses between attempts to reach a peer, milliseconds: a returned peer is found well within an election timeout. */
+export const PEER_RECONNECT_MS_MIN = 10;
+export const PEER_RECONNECT_MS_MAX = 1_000;
+/** A link that broke before it stood this long counts as another failed attempt, milliseconds. */
+export const PEER_STABLE_MS = 1_000;
+/** One attempt, milliseconds: a host that swallows packets is tried again rather than waited for. */
+export const PEER_DIAL_TIMEOUT_MS = 2_000;
+/** Pings of one link in a row that stayed without any answer; four go out per election timeout. */
+export const PEER_PINGS_MISSED_MAX = 6;
+/** A connection to the peer port must have said what it wants within this time, milliseconds. */
+export const PEER_HANDSHAKE_TIMEOUT_MS = 5_000;
+/** Connections to the peer port: seven members' links, calls and snapshots, and a lot of strangers. */
+export const PEER_CONNECTIONS_MAX = 1_024;
+/** Refused strangers that are remembered so as to be logged once. */
+export const PEER_REFUSALS_REMEMBERED = 256;
+/** Look-ups of host names at a time: each holds one of Node's four pool threads, which the log's fdatasync needs. */
+export const PEER_LOOKUPS_MAX = 2;
+/** Parts of an incoming snapshot that wait for the disk before its connection is no longer read. */
+export const PEER_SNAPSHOT_QUEUE_CHUNKS = 4;
+/** A snapshot transfer without any progress ends after this time, milliseconds. */
+export const PEER_SNAPSHOT_STALL_MS = 30_000;
 /** A part of a snapshot between members, bytes. */
 export const PEER_SNAPSHOT_CHUNK_BYTES = 256 * KIB;
+
+// ---- Leases -------------------------------------------------------------------------------------------------
+
+/** How often a leader looks for expired leases, milliseconds: how late a lease may go (etcd's). */
+export const LEASE_EXPIRY_INTERVAL_MS = 500;
+/** Revokes on their way through the log at once: many leases that expire together must not drown the clients. */
+export const LEASE_REVOKES_IN_FLIGHT_MAX = 1_000;
+/** The shortest time between two checkpoints of one lease, milliseconds: short leases lose little by a failover. */
+export const LEASE_CHECKPOINT_INTERVAL_MIN_MS = 1_000;
+/** Leases of one checkpoint command (etcd's). */
+export const LEASE_CHECKPOINT_BATCH = 1_000;
+
+// ---- Server -------------------------------------------------------------------------------------------------
+
+/** A read index that stays unanswered is asked for again after this time, milliseconds (etcd's). */
+export const READ_INDEX_RETRY_MS = 500;
+/** Log indexes between two remembered state hashes, and how many are remembered, for the comparison of members. */
+export const STATE_HASH_STRIDE = 64;
+export const STATE_HASHES_REMEMBERED = 1_024;
+/** Time between two comparisons of the members' state hashes, milliseconds. */
+export const STATE_HASH_CHECK_INTERVAL_MS = 5_000;
+/** A question to another member is given up after this time, milliseconds. */
+export const PEER_CALL_TIMEOUT_MS = 3_000;
+/** Time between two auto compactions by revision, milliseconds (etcd's). */
+export const AUTO_COMPACTION_REVISION_INTERVAL_MS = 5 * 60_000;
+/** The longest retention from which the rhythm of periodic auto compaction is derived, milliseconds (etcd's). */
+export const AUTO_COMPACTION_INTERVAL_MAX_MS = 60 * 60_000;
+/** A peer counts as healthy for membership changes when its link has stood this long, milliseconds (etcd's). */
+export const PEER_HEALTHY_AFTER_MS = 5_000;
+/** A membership change that raft refuses for the moment is offered again after this time, milliseconds. */
+export const MEMBERSHIP_RETRY_MS = 50;
+/** A learner may be promoted when it has this part of the leader's log (etcd's). */
+export const LEARNER_READY_RATIO = 0.9;
+/** A member tries to publish its name and client URLs again after this time, milliseconds. */
+export const PUBLISH_RETRY_MS = 1_000;
+/** A leader asked to hand over is given this many election timeouts before the wish fails. */
+export const LEADER_TRANSFER_ELECTIONS = 1;
+
+// ---- Client API ---------------------------------------------------------------------------------------------
+
+/** Messages nested in one another: twice the deepest transaction that etcd's default of 128 operations allows. */
+export const PROTO_DEPTH_MAX = 512;

@@ -4,23 +4,32 @@
  * state for serializable ones. Every rejection is an EngineError.
  */
 
-import type {
-  Alarm,
-  ClusterId,
-  DeleteRangeRequest,
-  DeleteRangeResult,
-  Header,
-  LeaseId,
-  Member,
-  MemberId,
-  PutRequest,
-  PutResult,
-  RangeRequest,
-  RangeResult,
-  TxnRequest,
-  TxnResult,
+import {API_VERSION, STORAGE_VERSION} from '../version.ts';
+import {EngineError} from '../errors.ts';
+import {COMMITTED_UNAPPLIED_MAX} from '../limits.ts';
+import type {Command} from '../state-machine/command.ts';
+import type {ApplyResult} from '../state-machine/apply-result.ts';
+import {
+  AlarmType,
+  type Alarm,
+  type ClusterId,
+  type DeleteRangeRequest,
+  type DeleteRangeResult,
+  type Header,
+  type LeaseId,
+  type Member,
+  type MemberId,
+  type PutRequest,
+  type PutResult,
+  type RangeRequest,
+  type RangeResult,
+  type TxnRequest,
+  type TxnResult,
 } from '../types.ts';
 import type {WatchHub} from '../watch/watch-hub.ts';
+import type {Replica} from './replica.ts';
+import {runSlices} from './run-slices.ts';
+import type {SnapshotStream} from './snapshot-source.ts';
 
 /** An answer with the header of the moment it became true. */
 export interface Answered<Result> {
@@ -44,59 +53,300 @@ export interface MemberStatus {
   readonly storageVersion: string;
 }
 
-export interface SnapshotStream {
-  /** All bytes to come: the database and its 32-byte digest. */
-  readonly totalBytes: number;
-  readonly chunks: AsyncIterable<Uint8Array>;
-}
+export class Server {
+  readonly #replica: Replica;
 
-/** The calls; `signal` ends the waiting (not the effect) of one that is on its way. */
-export interface ServerCalls {
-  readonly clusterId: ClusterId;
-  readonly memberId: MemberId;
-  readonly watchHub: WatchHub;
-  header(): Header;
-  leader(): MemberId;
-  isLearner(): boolean;
+  constructor(replica: Replica) {
+    this.#replica = replica;
+  }
 
-  range(request: RangeRequest, signal?: AbortSignal): Promise<Answered<RangeResult>>;
+  get clusterId(): ClusterId {
+    return this.#replica.identity.clusterId;
+  }
+
+  get memberId(): MemberId {
+    return this.#replica.identity.memberId;
+  }
+
+  get watchHub(): WatchHub {
+    return this.#replica.watchHub;
+  }
+
+  header(): Header {
+    return this.#headerAt(this.#replica.mvcc.currentRevision());
+  }
+
+  leader(): MemberId {
+    return this.#replica.loop.leader;
+  }
+
+  isLearner(): boolean {
+    return this.#replica.members.get(this.memberId)?.isLearner ?? false;
+  }
+
+  /** Milliseconds of one election timeout: how long a missing leader is nothing unusual. */
+  get electionTimeoutMs(): number {
+    return this.#replica.config.electionTimeoutMs;
+  }
+
+  // ---- Keys -------------------------------------------------------------------------------------------------
+
+  async range(request: RangeRequest): Promise<Answered<RangeResult>> {
+    await this.#readable(request.serializable);
+    const {mvcc, clock} = this.#replica;
+    const header = this.header();
+    return {header, result: await runSlices(mvcc.rangeSlices(request), clock)};
+  }
+
   /** The same range at one revision in parts of bounded size, in key order; the count comes with the last part. */
-  rangeStream(request: RangeRequest, signal?: AbortSignal): AsyncIterable<Answered<RangeResult>>;
-  put(request: PutRequest, signal?: AbortSignal): Promise<Answered<PutResult>>;
-  deleteRange(request: DeleteRangeRequest, signal?: AbortSignal): Promise<Answered<DeleteRangeResult>>;
-  txn(request: TxnRequest, signal?: AbortSignal): Promise<Answered<TxnResult>>;
+  async *rangeStream(request: RangeRequest): AsyncGenerator<Answered<RangeResult>> {
+    await this.#readable(request.serializable);
+    const {mvcc, clock} = this.#replica;
+    const header = this.header();
+    for (const result of mvcc.rangeParts(request)) {
+      yield {header, result};
+      await clock.yield();
+    }
+  }
+
+  async put(request: PutRequest, signal?: AbortSignal): Promise<Answered<PutResult>> {
+    return this.#answer(await this.#write({type: 'put', request}, signal), 'put');
+  }
+
+  async deleteRange(request: DeleteRangeRequest, signal?: AbortSignal): Promise<Answered<DeleteRangeResult>> {
+    return this.#answer(await this.#write({type: 'deleteRange', request}, signal), 'deleteRange');
+  }
+
+  /** A transaction that cannot write is a read: it costs no log entry. */
+  async txn(request: TxnRequest, signal?: AbortSignal): Promise<Answered<TxnResult>> {
+    if (!isReadOnly(request)) return this.#answer(await this.#write({type: 'txn', request}, signal), 'txn');
+    await this.#readable(isSerializable(request));
+    const header = this.header();
+    return {header, result: await runSlices(this.#replica.mvcc.readTxnSlices(request), this.#replica.clock)};
+  }
+
   /** `physical`: resolves only when the revisions are gone from this member's store. */
-  compact(request: {revision: number; physical: boolean}, signal?: AbortSignal): Promise<Answered<undefined>>;
+  async compact(
+    request: {revision: number; physical: boolean},
+    signal?: AbortSignal,
+  ): Promise<Answered<undefined>> {
+    const applied = await this.#write({type: 'compact', revision: request.revision}, signal);
+    if (request.physical) {
+      await this.#replica.reclaimer.reclaim(this.#replica.mvcc);
+      await this.#replica.store.flush();
+    }
+    return {header: this.#headerAt(applied.revision), result: undefined};
+  }
+
+  // ---- Leases -----------------------------------------------------------------------------------------------
 
   /** `id` 0n: one is chosen. */
-  leaseGrant(request: {id: LeaseId; ttlSeconds: number}): Promise<Answered<{id: LeaseId; ttlSeconds: number}>>;
-  leaseRevoke(id: LeaseId): Promise<Answered<undefined>>;
+  async leaseGrant(request: {
+    id: LeaseId;
+    ttlSeconds: number;
+  }): Promise<Answered<{id: LeaseId; ttlSeconds: number}>> {
+    this.#replica.quota.check({type: 'leaseGrant', id: request.id, ttlSeconds: request.ttlSeconds});
+    const {id, ttlSeconds, at} = await this.#replica.leases.grant(request);
+    return {header: this.#headerAt(at.revision), result: {id, ttlSeconds}};
+  }
+
+  async leaseRevoke(id: LeaseId): Promise<Answered<undefined>> {
+    const applied = await this.#replica.leases.revoke(id);
+    return {header: this.#headerAt(applied.revision), result: undefined};
+  }
+
   /** The new TTL in seconds; 0 when there is no such lease. */
-  leaseRenew(id: LeaseId): Promise<Answered<{ttlSeconds: number}>>;
+  async leaseRenew(id: LeaseId): Promise<Answered<{ttlSeconds: number}>> {
+    const ttlSeconds = await this.#replica.leases.renew(id);
+    return {header: this.header(), result: {ttlSeconds}};
+  }
+
   /** `ttlSeconds` -1 when there is no such lease. */
-  leaseTimeToLive(request: {id: LeaseId; keys: boolean}): Promise<
+  async leaseTimeToLive(request: {id: LeaseId; keys: boolean}): Promise<
     Answered<{ttlSeconds: number; grantedTtlSeconds: number; keys: readonly Uint8Array[]}>
-  >;
-  leases(): Promise<Answered<readonly LeaseId[]>>;
+  > {
+    const ttlSeconds = await this.#replica.leases.remaining(request.id);
+    const {lessor} = this.#replica;
+    const lease = lessor.lease(request.id);
+    const header = this.header();
+    if (lease === undefined || ttlSeconds < 0) {
+      return {header, result: {ttlSeconds: -1, grantedTtlSeconds: 0, keys: []}};
+    }
+    const keys = request.keys ? lessor.keysOf(request.id) : [];
+    return {header, result: {ttlSeconds, grantedTtlSeconds: lease.ttlSeconds, keys}};
+  }
 
-  memberAdd(request: {peerURLs: readonly string[]; isLearner: boolean}): Promise<
-    Answered<{member: Member; members: readonly Member[]}>
-  >;
-  memberRemove(id: MemberId): Promise<Answered<readonly Member[]>>;
-  memberUpdate(request: {id: MemberId; peerURLs: readonly string[]}): Promise<Answered<readonly Member[]>>;
-  memberPromote(id: MemberId): Promise<Answered<readonly Member[]>>;
-  members(request: {linearizable: boolean}): Promise<Answered<readonly Member[]>>;
+  async leases(): Promise<Answered<readonly LeaseId[]>> {
+    await this.#replica.reads.confirm();
+    const ids = [...this.#replica.lessor.leases()].map(({id}) => id);
+    return {header: this.header(), result: ids};
+  }
 
-  alarms(): Promise<Answered<readonly Alarm[]>>;
-  alarmActivate(alarm: Alarm): Promise<Answered<readonly Alarm[]>>;
-  alarmDeactivate(alarm: Alarm): Promise<Answered<readonly Alarm[]>>;
-  status(): Promise<Answered<MemberStatus>>;
-  defragment(): Promise<void>;
-  hash(): Promise<Answered<number>>;
-  hashKv(revision: number): Promise<Answered<{hash: number; compactRevision: number; hashRevision: number}>>;
-  snapshot(signal?: AbortSignal): Promise<SnapshotStream>;
-  moveLeader(target: MemberId): Promise<void>;
+  // ---- Members ----------------------------------------------------------------------------------------------
 
-  /** Resolves when this member has confirmed, within the election timeout, that a leader can commit. */
-  confirmLeader(): Promise<void>;
+  async memberAdd(request: {
+    peerURLs: readonly string[];
+    isLearner: boolean;
+  }): Promise<Answered<{member: Member; members: readonly Member[]}>> {
+    const {added, members} = await this.#replica.changeMembers({type: 'add', ...request});
+    const member = members.find(({id}) => id === added);
+    if (member === undefined) throw new EngineError({code: 'memberNotFound'});
+    return {header: this.header(), result: {member, members}};
+  }
+
+  memberRemove(id: MemberId): Promise<Answered<readonly Member[]>> {
+    return this.#changedMembers({type: 'remove', id});
+  }
+
+  memberUpdate(request: {id: MemberId; peerURLs: readonly string[]}): Promise<Answered<readonly Member[]>> {
+    return this.#changedMembers({type: 'update', ...request});
+  }
+
+  memberPromote(id: MemberId): Promise<Answered<readonly Member[]>> {
+    return this.#changedMembers({type: 'promote', id});
+  }
+
+  async members(request: {linearizable: boolean}): Promise<Answered<readonly Member[]>> {
+    if (request.linearizable) await this.#replica.reads.confirm();
+    return {header: this.header(), result: this.#replica.members.list()};
+  }
+
+  async #changedMembers(
+    operation: Parameters<Replica['changeMembers']>[0],
+  ): Promise<Answered<readonly Member[]>> {
+    const {members} = await this.#replica.changeMembers(operation);
+    return {header: this.header(), result: members};
+  }
+
+  // ---- Maintenance ------------------------------------------------------------------------------------------
+
+  async alarms(): Promise<Answered<readonly Alarm[]>> {
+    return {header: this.header(), result: this.#replica.alarms.list()};
+  }
+
+  alarmActivate(alarm: Alarm): Promise<Answered<readonly Alarm[]>> {
+    return this.#alarm({type: 'alarm', action: 'activate', memberId: alarm.memberId, alarm: alarm.alarm});
+  }
+
+  alarmDeactivate(alarm: Alarm): Promise<Answered<readonly Alarm[]>> {
+    return this.#alarm({type: 'alarm', action: 'deactivate', memberId: alarm.memberId, alarm: alarm.alarm});
+  }
+
+  async status(): Promise<Answered<MemberStatus>> {
+    const {store, loop, applier, alarms, config} = this.#replica;
+    const {fileBytes, inUseBytes} = store.size();
+    const raft = loop.status();
+    const noLeader = raft.leader === 0n ? ['etcdserver: no leader'] : [];
+    const result = {
+      version: API_VERSION,
+      dbSize: fileBytes,
+      dbSizeInUse: inUseBytes,
+      dbSizeQuota: Math.max(0, config.quotaBackendBytes),
+      leader: raft.leader,
+      raftIndex: raft.commit,
+      raftTerm: raft.term,
+      raftAppliedIndex: applier.index,
+      errors: [...noLeader, ...alarms.list().map(describeAlarm)],
+      isLearner: this.isLearner(),
+      storageVersion: STORAGE_VERSION,
+    };
+    return {header: this.header(), result};
+  }
+
+  defragment(): Promise<void> {
+    return this.#replica.store.defragment();
+  }
+
+  /** A hash over the whole store, for one member's own comparison before and after; not comparable otherwise. */
+  async hash(): Promise<Answered<number>> {
+    const result = await this.#replica.snapshots.hash();
+    return {header: this.header(), result};
+  }
+
+  async hashKv(revision: number): Promise<
+    Answered<{hash: number; compactRevision: number; hashRevision: number}>
+  > {
+    // Linearizable, so that members asked one after the other all have at least what the first had.
+    if (revision === 0) await this.#replica.reads.confirm();
+    const result = await runSlices(this.#replica.mvcc.hashKv(revision), this.#replica.clock);
+    return {header: this.header(), result};
+  }
+
+  snapshot(): Promise<SnapshotStream> {
+    return this.#replica.snapshots.open();
+  }
+
+  /** On the leader alone. @throws EngineError notLeader, badLeaderTransferee, leaderTransferTimeout */
+  moveLeader(target: MemberId): Promise<void> {
+    return this.#replica.moveLeader(target);
+  }
+
+  /** Resolves when a quorum has just confirmed its leader to this member. */
+  confirmLeader(): Promise<void> {
+    return this.#replica.reads.confirm();
+  }
+
+  // ---- Ways -------------------------------------------------------------------------------------------------
+
+  #headerAt(revision: number): Header {
+    const {identity, loop} = this.#replica;
+    return {
+      clusterId: identity.clusterId,
+      memberId: identity.memberId,
+      revision,
+      raftTerm: loop.term,
+    };
+  }
+
+  #write(command: Command, signal: AbortSignal | undefined): Promise<ApplyResult> {
+    const {quota, proposals, applier} = this.#replica;
+    quota.check(command);
+    if (applier.backlog > COMMITTED_UNAPPLIED_MAX) throw new EngineError({code: 'tooManyRequests'});
+    return proposals.submit(command, signal);
+  }
+
+  async #readable(serializable: boolean): Promise<void> {
+    const {alarms, reads, available} = this.#replica;
+    if (!serializable) await reads.confirm();
+    // While a snapshot of another member is being taken in there is nothing consistent to read.
+    await available();
+    if (alarms.has(AlarmType.corrupt)) throw new EngineError({code: 'corrupt'});
+  }
+
+  #answer<Type extends 'put' | 'deleteRange' | 'txn'>(
+    applied: ApplyResult,
+    type: Type,
+  ): Answered<Extract<ApplyResult['response'], {type: Type}>['result']> {
+    const {response, revision} = applied;
+    if (response instanceof EngineError) throw response;
+    if (response.type !== type) throw new Error(`applied ${type} answered as ${response.type}`);
+    return {header: this.#headerAt(revision), result: (response as Extract<typeof response, {type: Type}>).result};
+  }
+
+  async #alarm(command: Command & {type: 'alarm'}): Promise<Answered<readonly Alarm[]>> {
+    const before = this.#replica.alarms.list();
+    const applied = await this.#replica.proposals.submit(command);
+    const isMeant = (alarm: Alarm) =>
+      (command.alarm === AlarmType.none || alarm.alarm === command.alarm) &&
+      (command.memberId === 0n || alarm.memberId === command.memberId);
+    const changed = command.action === 'deactivate' ? before : this.#replica.alarms.list();
+    return {header: this.#headerAt(applied.revision), result: changed.filter(isMeant)};
+  }
+}
+
+function describeAlarm({memberId, alarm}: Alarm): string {
+  return `memberID:${memberId} alarm:${alarm === AlarmType.noSpace ? 'NOSPACE' : 'CORRUPT'} `;
+}
+
+function isReadOnly(request: TxnRequest): boolean {
+  return [...request.success, ...request.failure].every(
+    (op) => op.requestRange !== undefined || (op.requestTxn !== undefined && isReadOnly(op.requestTxn)),
+  );
+}
+
+/** As etcd decides it: one linearizable range makes the whole transaction linearizable. */
+function isSerializable(request: TxnRequest): boolean {
+  return [...request.success, ...request.failure].every(
+    (op) => op.requestTxn === undefined && op.requestRange?.serializable === true,
+  );
 }

@@ -1,0 +1,177 @@
+/**
+ * Decides who this member is. A data dir that was used before knows; a fresh one either founds a cluster with the
+ * members of `--initial-cluster` (`new`) or asks the peers for its place in theirs (`existing`).
+ */
+
+import {EngineError} from '../errors.ts';
+import {PEER_CALL_TIMEOUT_MS} from '../limits.ts';
+import type {Logger, PeerNetwork} from '../ports.ts';
+import {encodeConfChange} from '../raft/conf-change.ts';
+import {type ConfState, type Entry, EntryType, type HardState, type Message} from '../raft/message.ts';
+import type {ClusterId, Member, MemberId} from '../types.ts';
+import {encodeMembershipRequest} from './membership-entry.ts';
+import type {PeerAnswer, PeerCall} from './peer-call.ts';
+import type {ServerConfig} from './server-config.ts';
+import {clusterIdOf, memberIdOf, type Sha1} from '../storage/member-id.ts';
+
+export interface Identity {
+  readonly clusterId: ClusterId;
+  readonly memberId: MemberId;
+}
+
+/** What a fresh member's log begins with. */
+export interface FirstLog {
+  readonly identity: Identity;
+  readonly entries: readonly Entry[];
+  readonly hardState: HardState;
+}
+
+export const NO_CONF_STATE: ConfState = {
+  voters: [],
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  autoLeave: false,
+};
+
+type Network = PeerNetwork<Message, PeerCall, PeerAnswer>;
+
+/** The members that `--initial-cluster` names, with the ids that etcd would give them, sorted by id. */
+export function initialMembers(config: ServerConfig, sha1: Sha1): Member[] {
+  const members = [...config.initialCluster].map(([name, peerURLs]) => ({
+    id: memberIdOf({peerURLs, token: config.initialClusterToken, sha1}),
+    name,
+    peerURLs,
+    clientURLs: [],
+    isLearner: false,
+  }));
+  return members.sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+/** Founds a cluster: every founder writes the same first entries, one per member, as already committed. */
+export async function foundCluster(options: {
+  config: ServerConfig;
+  network: Network;
+  sha1: Sha1;
+  logger: Logger;
+}): Promise<FirstLog> {
+  const {config, network, sha1, logger} = options;
+  const members = initialMembers(config, sha1);
+  const self = members.find((member) => member.name === config.name);
+  if (self === undefined) {
+    const detail = `--initial-cluster does not name this member ${JSON.stringify(config.name)}`;
+    throw new EngineError({code: 'configInvalid', detail});
+  }
+  const clusterId = clusterIdOf(
+    members.map(({id}) => id),
+    sha1,
+  );
+  await refuseIfKnownAsStarted({self, clusterId, members, network, logger});
+  const entries = members.map((member, place) => ({
+    index: place + 1,
+    term: 1,
+    type: EntryType.confChange,
+    payload: encodeConfChange({
+      steps: [{type: 'addVoter', memberId: member.id}],
+      joint: 'auto',
+      context: encodeMembershipRequest({
+        proposer: 0n,
+        requestId: 0,
+        // Names come later, from the members themselves, when they have started.
+        change: {type: 'add', member: {...member, name: ''}},
+      }),
+    }),
+  }));
+  return {
+    identity: {clusterId, memberId: self.id},
+    entries,
+    hardState: {term: 1, vote: 0n, commit: entries.length},
+  };
+}
+
+/**
+ * A founder whose disk was wiped must not start anew: it could vote and acknowledge twice. Its peers remember that
+ * it had started.
+ */
+async function refuseIfKnownAsStarted(options: {
+  self: Member;
+  clusterId: ClusterId;
+  members: readonly Member[];
+  network: Network;
+  logger: Logger;
+}): Promise<void> {
+  const {self, clusterId, members, network, logger} = options;
+  const others = members.filter(({id}) => id !== self.id).flatMap(({peerURLs}) => peerURLs);
+  const answers = await Promise.all(others.map((url) => askCluster(network, url)));
+  for (const answer of answers) {
+    if (answer === undefined) continue;
+    if (answer.clusterId !== clusterId) {
+      logger.warn('a peer of --initial-cluster belongs to another cluster', {
+        clusterId: answer.clusterId,
+        peerId: answer.memberId,
+      });
+      continue;
+    }
+    const known = answer.members.find(({id}) => id === self.id);
+    const isRemoved = answer.removed.includes(self.id);
+    if (!isRemoved && (known === undefined || known.name === '')) continue;
+    const detail =
+      `member ${self.id.toString(16)} (${self.name}) has already been ${isRemoved ? 'removed' : 'bootstrapped'} ` +
+      'in this cluster, but its data dir is empty: remove it with `kvd member remove`, add it again with ' +
+      '`kvd member add`, and start it with --initial-cluster-state=existing';
+    throw new EngineError({code: 'clusterMismatch', detail});
+  }
+}
+
+/** Finds this member, added by `member add` and not started yet, in the list that its peers have. */
+export async function joinCluster(options: {config: ServerConfig; network: Network}): Promise<FirstLog> {
+  const {config, network} = options;
+  const own = [...config.initialAdvertisePeerURLs].sort();
+  const urls = [...config.initialCluster].filter(([name]) => name !== config.name).flatMap(([, list]) => list);
+  for (const url of urls) {
+    const answer = await askCluster(network, url);
+    if (answer === undefined) continue;
+    const self = answer.members.find(({peerURLs}) => samePeerUrls([...peerURLs].sort(), own));
+    if (self === undefined) {
+      const detail =
+        `the cluster at ${url} has no member with the peer URLs ${own.join(',')}: ` +
+        'add it first with `kvd member add`';
+      throw new EngineError({code: 'clusterMismatch', detail});
+    }
+    return {
+      identity: {clusterId: answer.clusterId, memberId: self.id},
+      entries: [],
+      hardState: {term: 0, vote: 0n, commit: 0},
+    };
+  }
+  const detail = `none of the peers ${urls.join(',')} answers: cannot join (is --initial-cluster right?)`;
+  throw new EngineError({code: 'clusterMismatch', detail});
+}
+
+/**
+ * A data dir that was used before decides; the flags may lag behind membership changes. But peer URLs of which the
+ * cluster on disk knows not one are those of another cluster: better to stop than to serve the wrong data.
+ */
+export function checkAgainstDisk(config: ServerConfig, members: readonly Member[]): void {
+  const onDisk = new Set(members.flatMap(({peerURLs}) => peerURLs));
+  const named = [...config.initialCluster.values()].flat();
+  if (onDisk.size === 0 || named.length === 0 || named.some((url) => onDisk.has(url))) return;
+  const detail =
+    `--initial-cluster names ${named.join(',')}, but the data dir belongs to a cluster of ` +
+    `${[...onDisk].join(',')}: correct the flag or choose another --data-dir`;
+  throw new EngineError({code: 'clusterMismatch', detail});
+}
+
+async function askCluster(network: Network, url: string): Promise<(PeerAnswer & {type: 'cluster'}) | undefined> {
+  try {
+    const answer = await network.callUrl(url, {type: 'cluster'}, PEER_CALL_TIMEOUT_MS);
+    return answer.type === 'cluster' ? answer : undefined;
+  } catch {
+    // Down, or not started yet: others may answer.
+    return undefined;
+  }
+}
+
+function samePeerUrls(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((url, place) => url === b[place]);
+}

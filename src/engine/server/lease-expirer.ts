@@ -1,0 +1,177 @@
+/**
+ * The deadlines of leases. Whoever leads keeps them, on its monotonic clock; nobody else does. A new leader gives
+ * each lease what its last checkpoint says is left (the full TTL without one) from the moment it leads. Expired
+ * leases are revoked through the log under the leader's term, so that a deposed leader's revoke is void
+ * (etcd issue 15247). Checkpoints go through the log too: at least every quarter of a TTL, in batches, but never
+ * more often than CHECKPOINT_INTERVAL_MIN_MS for one lease, so that many leases cost little.
+ */
+
+import type {Clock} from '../ports.ts';
+import type {Command} from '../state-machine/command.ts';
+import type {LeaseChange} from '../state-machine/apply-result.ts';
+import type {LeaseId, Term} from '../types.ts';
+import {
+  LEASE_CHECKPOINT_BATCH,
+  LEASE_CHECKPOINT_INTERVAL_MIN_MS,
+  LEASE_EXPIRY_INTERVAL_MS,
+  LEASE_REVOKES_IN_FLIGHT_MAX,
+} from '../limits.ts';
+
+export interface LeaseRecord {
+  readonly id: LeaseId;
+  readonly ttlSeconds: number;
+  /** The last checkpoint; 0: none. */
+  readonly remainingTtlSeconds: number;
+}
+
+interface Deadline {
+  readonly id: LeaseId;
+  ttlMs: number;
+  expiresMs: number;
+  checkpointMs: number;
+  /** A checkpoint since the last renewal: the next renewal has to take it back. */
+  checkpointed: boolean;
+  revoking: boolean;
+}
+
+export interface LeaseExpirerOptions {
+  readonly clock: Clock;
+  readonly leases: () => Iterable<LeaseRecord>;
+  readonly lease: (id: LeaseId) => LeaseRecord | undefined;
+  /** Brings a command into the log; the expirer tries again when it fails. */
+  readonly propose: (command: Command) => Promise<unknown>;
+}
+
+export class LeaseExpirer {
+  readonly #options: LeaseExpirerOptions;
+  #deadlines = new Map<LeaseId, Deadline>();
+  /** 0: not leading. */
+  #term: Term = 0;
+  #revokesInFlight = 0;
+  #stopTimer: () => void = () => {};
+
+  constructor(options: LeaseExpirerOptions) {
+    this.#options = options;
+  }
+
+  get leading(): boolean {
+    return this.#term !== 0;
+  }
+
+  /** Called once this member leads and has applied an entry of its own term. */
+  lead(term: Term): void {
+    if (this.#term === term) return;
+    this.resign();
+    this.#term = term;
+    for (const lease of this.#options.leases()) this.#start(lease);
+    this.#schedule();
+  }
+
+  resign(): void {
+    this.#term = 0;
+    this.#deadlines = new Map();
+    this.#revokesInFlight = 0;
+    this.#stopTimer();
+  }
+
+  /** The lease changes of an applied entry, on whoever leads. */
+  changed(changes: readonly LeaseChange[]): void {
+    if (!this.leading) return;
+    for (const {id, kind} of changes) {
+      if (kind === 'revoked') this.#deadlines.delete(id);
+      const lease = kind === 'granted' ? this.#options.lease(id) : undefined;
+      if (lease !== undefined) this.#start(lease);
+    }
+  }
+
+  /** Starts the TTL anew. @returns the TTL in seconds, 0 when there is no such lease (any more) */
+  renew(id: LeaseId): number {
+    const deadline = this.#deadlines.get(id);
+    const lease = this.#options.lease(id);
+    if (deadline === undefined || lease === undefined || deadline.revoking) return 0;
+    this.#restart(deadline, deadline.ttlMs);
+    if (deadline.checkpointed) {
+      deadline.checkpointed = false;
+      this.#checkpoint([{id, remainingTtlSeconds: 0}]);
+    }
+    return lease.ttlSeconds;
+  }
+
+  /** Whole seconds left, rounded up; -1 when there is no such lease. */
+  remainingSeconds(id: LeaseId): number {
+    const deadline = this.#deadlines.get(id);
+    if (deadline === undefined) return -1;
+    const leftMs = deadline.expiresMs - this.#options.clock.monotonicMs();
+    return Math.max(0, Math.floor(leftMs / 1000));
+  }
+
+  #start(lease: LeaseRecord): void {
+    const ttlMs = lease.ttlSeconds * 1000;
+    const deadline = {
+      id: lease.id,
+      ttlMs,
+      expiresMs: 0,
+      checkpointMs: 0,
+      checkpointed: lease.remainingTtlSeconds > 0,
+      revoking: false,
+    };
+    this.#restart(deadline, lease.remainingTtlSeconds > 0 ? lease.remainingTtlSeconds * 1000 : ttlMs);
+    this.#deadlines.set(lease.id, deadline);
+  }
+
+  #restart(deadline: Deadline, leftMs: number): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    deadline.expiresMs = nowMs + leftMs;
+    deadline.checkpointMs = nowMs + checkpointIntervalMs(deadline.ttlMs);
+  }
+
+  #schedule(): void {
+    this.#stopTimer = this.#options.clock.after(LEASE_EXPIRY_INTERVAL_MS, () => {
+      if (!this.leading) return;
+      this.#schedule();
+      this.#walk();
+    });
+  }
+
+  #walk(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    let checkpoints: {id: LeaseId; remainingTtlSeconds: number}[] = [];
+    for (const deadline of this.#deadlines.values()) {
+      if (deadline.expiresMs <= nowMs) {
+        this.#revoke(deadline);
+      } else if (deadline.checkpointMs <= nowMs) {
+        deadline.checkpointMs = nowMs + checkpointIntervalMs(deadline.ttlMs);
+        deadline.checkpointed = true;
+        const remainingTtlSeconds = Math.ceil((deadline.expiresMs - nowMs) / 1000);
+        checkpoints.push({id: deadline.id, remainingTtlSeconds});
+        if (checkpoints.length === LEASE_CHECKPOINT_BATCH) {
+          this.#checkpoint(checkpoints);
+          checkpoints = [];
+        }
+      }
+    }
+    if (checkpoints.length > 0) this.#checkpoint(checkpoints);
+  }
+
+  #revoke(deadline: Deadline): void {
+    if (deadline.revoking || this.#revokesInFlight >= LEASE_REVOKES_IN_FLIGHT_MAX) return;
+    const term = this.#term;
+    deadline.revoking = true;
+    this.#revokesInFlight++;
+    const done = () => {
+      // Applied: the entry is gone from the map. Failed or void: the next walk tries again.
+      deadline.revoking = false;
+      if (this.#term === term) this.#revokesInFlight--;
+    };
+    this.#options.propose({type: 'leaseRevoke', id: deadline.id, proposerTerm: term}).then(done, done);
+  }
+
+  #checkpoint(leases: readonly {id: LeaseId; remainingTtlSeconds: number}[]): void {
+    // A lost checkpoint is made up for by the next one.
+    this.#options.propose({type: 'leaseCheckpoint', leases}).catch(() => {});
+  }
+}
+
+function checkpointIntervalMs(ttlMs: number): number {
+  return Math.max(ttlMs / 4, LEASE_CHECKPOINT_INTERVAL_MIN_MS);
+}

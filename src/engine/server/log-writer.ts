@@ -1,0 +1,130 @@
+/**
+ * Brings what raft wants on disk into the WAL, one batch at a time, while the loop goes on. All Readys that arise
+ * during a batch's sync make up the next one: group commit without a timer. Messages that promise something (votes,
+ * acknowledgements) wait here for the sync of everything before them.
+ */
+
+import type {Clock} from '../ports.ts';
+import type {Entry, HardState, Message, Ready} from '../raft/message.ts';
+import type {Wal} from '../storage/wal.ts';
+import type {Index, Term} from '../types.ts';
+
+interface Batch {
+  entries: Entry[];
+  hardState: HardState | undefined;
+  snapshot: {index: Index; term: Term} | undefined;
+  messagesAfterSync: Message[];
+  mustSync: boolean;
+}
+
+export interface LogWriterOptions {
+  readonly wal: Wal;
+  readonly clock: Clock;
+  /** A batch is on disk: the entry it ends with (if any), and the messages that may leave now. */
+  readonly onStored: (upTo: {index: Index; term: Term} | undefined, messages: readonly Message[]) => void;
+  /** The disk failed: the member must stop. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+const emptyBatch = (): Batch => ({
+  entries: [],
+  hardState: undefined,
+  snapshot: undefined,
+  messagesAfterSync: [],
+  mustSync: false,
+});
+
+export class LogWriter {
+  readonly #options: LogWriterOptions;
+  #next: Batch = emptyBatch();
+  #writing = false;
+  #writingSinceMs = 0;
+  #purgeBelow: Index = 0;
+  #idle: (() => void)[] = [];
+
+  constructor(options: LogWriterOptions) {
+    this.#options = options;
+  }
+
+  add(ready: Ready): void {
+    const next = this.#next;
+    if (ready.snapshot !== undefined) {
+      next.snapshot = {index: ready.snapshot.index, term: ready.snapshot.term};
+      next.mustSync = true;
+    }
+    for (const entry of ready.entries) next.entries.push(entry);
+    if (ready.hardState !== undefined) next.hardState = ready.hardState;
+    if (ready.mustSync) next.mustSync = true;
+    for (const message of ready.messagesAfterSync) next.messagesAfterSync.push(message);
+    this.#writeNext();
+  }
+
+  /** Notes in the log that it may begin after this point, and removes what lies before it. */
+  compact(point: {index: Index; term: Term}): void {
+    this.#next.snapshot = point;
+    this.#next.mustSync = true;
+    this.#purgeBelow = point.index + 1;
+    this.#writeNext();
+  }
+
+  /** Milliseconds that the batch being written has taken so far; 0 when none is. */
+  busyMs(): number {
+    return this.#writing ? this.#options.clock.monotonicMs() - this.#writingSinceMs : 0;
+  }
+
+  /** Resolves when nothing is left to write. */
+  drained(): Promise<void> {
+    if (!this.#writing) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  #writeNext(): void {
+    if (this.#writing) return;
+    const batch = this.#next;
+    if (!batch.mustSync) {
+      // A newer commit index alone can wait for the next batch; nothing before these messages is unsynced.
+      if (batch.messagesAfterSync.length > 0) {
+        const messages = batch.messagesAfterSync;
+        batch.messagesAfterSync = [];
+        this.#options.onStored(undefined, messages);
+      }
+      this.#becomeIdle();
+      return;
+    }
+    this.#next = emptyBatch();
+    this.#writing = true;
+    this.#writingSinceMs = this.#options.clock.monotonicMs();
+    const {entries, hardState, snapshot} = batch;
+    const appended = this.#options.wal.append({entries, hardState, sync: true, ...(snapshot && {snapshot})});
+    appended.then(
+      () => this.#written(batch),
+      (error: unknown) => this.#options.onFailure(error),
+    );
+  }
+
+  #written(batch: Batch): void {
+    if (this.#purgeBelow > 0) {
+      const below = this.#purgeBelow;
+      this.#purgeBelow = 0;
+      this.#options.wal.purge(below).then(
+        () => this.#finish(batch),
+        (error: unknown) => this.#options.onFailure(error),
+      );
+      return;
+    }
+    this.#finish(batch);
+  }
+
+  #finish(batch: Batch): void {
+    this.#writing = false;
+    const last = batch.entries.at(-1);
+    this.#options.onStored(last && {index: last.index, term: last.term}, batch.messagesAfterSync);
+    this.#writeNext();
+  }
+
+  #becomeIdle(): void {
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const resolve of idle) resolve();
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * Linearizable reads by ReadIndex. All reads that arrive within one turn of the loop share one question to the
+ * leader; a question that gets no answer in time is put again under a new number, so that a late answer to the
+ * old one can never confirm the new (etcd issue 20418). A read may go on as soon as this member has applied the
+ * index of the answer.
+ */
+
+import {EngineError} from '../errors.ts';
+import type {Clock} from '../ports.ts';
+import type {ReadState} from '../raft/message.ts';
+import type {AppliedWaiters} from './applied-waiters.ts';
+
+interface Reader {
+  readonly deadlineMs: number;
+  readonly startedMs: number;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Question {
+  readonly askedMs: number;
+  readonly readers: readonly Reader[];
+}
+
+export interface ReadsOptions {
+  readonly clock: Clock;
+  readonly appliedWaiters: AppliedWaiters;
+  readonly timeoutMs: number;
+  /** An unanswered question is put again after this time, milliseconds. */
+  readonly retryMs: number;
+  readonly timeoutCause: (startedMs: number) => 'timeout' | 'timeoutLeaderFailed' | 'timeoutConnectionLost';
+  /** Puts the question to raft; false: there is no leader to ask. */
+  readonly ask: (context: number) => boolean;
+  readonly wake: () => void;
+}
+
+export class Reads {
+  readonly #options: ReadsOptions;
+  #unasked: Reader[] = [];
+  readonly #asked = new Map<number, Question>();
+  #nextContext = 1;
+
+  constructor(options: ReadsOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when a read of the local state is linearizable with everything acknowledged before this call. */
+  confirm(): Promise<void> {
+    const startedMs = this.#options.clock.monotonicMs();
+    return new Promise((resolve, reject) => {
+      this.#unasked.push({deadlineMs: startedMs + this.#options.timeoutMs, startedMs, resolve, reject});
+      if (this.#unasked.length === 1) this.#options.wake();
+    });
+  }
+
+  get hasUnasked(): boolean {
+    return this.#unasked.length > 0;
+  }
+
+  /** Part of the loop's turn: asks for all that wait; without a leader they go on waiting. */
+  ask(): void {
+    if (this.#unasked.length === 0) return;
+    const context = this.#nextContext++;
+    if (!this.#options.ask(context)) return;
+    this.#asked.set(context, {askedMs: this.#options.clock.monotonicMs(), readers: this.#unasked});
+    this.#unasked = [];
+  }
+
+  answered(states: readonly ReadState[]): void {
+    for (const {context, index} of states) {
+      const question = this.#asked.get(context);
+      if (question === undefined) continue;
+      this.#asked.delete(context);
+      this.#options.appliedWaiters.until(index).then(
+        () => {
+          for (const reader of question.readers) reader.resolve();
+        },
+        (error: unknown) => {
+          for (const reader of question.readers) reader.reject(error);
+        },
+      );
+    }
+  }
+
+  /** The leader changed: what the old one was asked is asked again. */
+  leaderChanged(): void {
+    for (const context of [...this.#asked.keys()]) this.#askAgain(context);
+  }
+
+  /** Ends readers whose time is over and repeats questions that stayed unanswered. */
+  sweep(): void {
+    const {clock, retryMs} = this.#options;
+    const nowMs = clock.monotonicMs();
+    for (const [context, question] of [...this.#asked]) {
+      if (nowMs - question.askedMs >= retryMs) this.#askAgain(context);
+    }
+    const late = this.#unasked.filter(({deadlineMs}) => deadlineMs <= nowMs);
+    if (late.length === 0) return;
+    this.#unasked = this.#unasked.filter(({deadlineMs}) => deadlineMs > nowMs);
+    for (const reader of late) {
+      reader.reject(new EngineError({code: this.#options.timeoutCause(reader.startedMs)}));
+    }
+  }
+
+  stop(): void {
+    const readers = [...this.#unasked, ...[...this.#asked.values()].flatMap((question) => question.readers)];
+    this.#unasked = [];
+    this.#asked.clear();
+    for (const reader of readers) reader.reject(new EngineError({code: 'stopped'}));
+  }
+
+  #askAgain(context: number): void {
+    const question = this.#asked.get(context);
+    if (question === undefined) return;
+    this.#asked.delete(context);
+    this.#unasked = [...question.readers, ...this.#unasked];
+    this.#options.wake();
+  }
+}
