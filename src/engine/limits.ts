@@ -27,8 +27,20 @@ export const RAFT_PENDING_READS_MAX = 4_096;
 
 /** One segment file, bytes: small enough to purge in steps, large enough that rotation is rare. */
 export const WAL_SEGMENT_BYTES = 64 * MIB;
+/** The first segment of a log, bytes; each next one is twice as large up to the full size: a fresh member is small. */
+export const WAL_SEGMENT_BYTES_FIRST = 4 * MIB;
 /** One record, bytes: a length field that says more is damage, not a record. */
 export const WAL_RECORD_BYTES_MAX = 64 * MIB;
+/** What one append writes, bytes: twice what a leader may have uncommitted, so that no Ready is too large. */
+export const WAL_BATCH_BYTES_MAX = 512 * MIB;
+/** The encoding buffer that is kept between appends, bytes: batches beyond it are rare and bring their own. */
+export const WAL_BUFFER_BYTES_KEPT = 1 * MIB;
+/** Zeros of the next segment between two syncs, bytes: more at once would hold up the log's own sync behind them. */
+export const WAL_PREPARE_STEP_BYTES = 1 * MIB;
+/** The log is read in parts of this size at start, bytes. */
+export const WAL_READ_BYTES = 1 * MIB;
+/** A sync that takes longer is worth a line in the log, milliseconds (etcd's). */
+export const WAL_SLOW_SYNC_MS = 1_000;
 
 // ---- Store --------------------------------------------------------------------------------------------------
 
