@@ -3,7 +3,7 @@
  * handshake.ts. Everything else gets 404, garbage gets 400, silence is cut off; none of it reaches a link.
  */
 
-import {unlink} from 'node:fs/promises';
+import {lstat, unlink} from 'node:fs/promises';
 import {createServer, type IncomingMessage, type RequestListener, type Server} from 'node:http';
 import {createServer as createTlsServer} from 'node:https';
 import type {AddressInfo, Socket} from 'node:net';
@@ -221,6 +221,8 @@ function bind(server: Server, {at}: PeerUrl): Promise<void> {
 
 async function isStale(socketPath: string, error: unknown): Promise<boolean> {
   if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') return false;
+  // An ordinary file also refuses connections, and is somebody's.
+  if (!(await lstat(socketPath)).isSocket()) return false;
   return new Promise((resolve) => {
     const probe = connect({path: socketPath});
     probe.on('connect', () => {
