@@ -93,7 +93,10 @@ export type Message = Routed &
     | {readonly type: 'snapshot'; readonly meta: SnapshotMeta}
     | {readonly type: 'timeoutNow'}
     /** A follower hands proposals to its leader. */
-    | {readonly type: 'propose'; readonly entries: readonly {readonly type: EntryType; readonly payload: Uint8Array}[]}
+    | {
+        readonly type: 'propose';
+        readonly entries: readonly {readonly type: EntryType; readonly payload: Uint8Array}[];
+      }
     /** A follower asks its leader for a read index; `context` names the question at the asker. */
     | {readonly type: 'readIndex'; readonly context: number}
     | {readonly type: 'readIndexResponse'; readonly context: number; readonly index: Index}
