@@ -1,0 +1,98 @@
+/**
+ * Any RPC of the API by `@grpc/grpc-js` with messages coded by protobufjs: nothing of kvd's own transport or codec
+ * is on this side. Requests and answers are plain objects with the .proto files' names; 64-bit numbers come as
+ * strings, bytes as Buffers, absent fields with their defaults.
+ */
+
+import {readdirSync} from 'node:fs';
+import {join, resolve} from 'node:path';
+import {Client, credentials, type ClientDuplexStream, type ClientReadableStream, Metadata, type ServiceError} from '@grpc/grpc-js';
+import protobuf from 'protobufjs';
+
+const PROTO_FOLDER = resolve(import.meta.dirname, '../../src/transport/proto');
+
+const root = new protobuf.Root();
+root.resolvePath = (_origin, target) => join(PROTO_FOLDER, target);
+root.loadSync(
+  readdirSync(PROTO_FOLDER).filter((name) => name.endsWith('.proto')),
+  {keepCase: true},
+);
+root.resolveAll();
+
+// biome-ignore lint/suspicious/noExplicitAny: messages of every service
+export type Message = Record<string, any>;
+
+interface Method {
+  readonly path: string;
+  readonly encode: (message: Message) => Buffer;
+  readonly decode: (bytes: Buffer) => Message;
+}
+
+const methods = new Map<string, Method>();
+
+function methodOf(name: string): Method {
+  const known = methods.get(name);
+  if (known !== undefined) return known;
+  const [service, rpc] = name.split('/');
+  const method = root.lookupService(service).methods[rpc].resolve();
+  const request = method.resolvedRequestType as protobuf.Type;
+  const response = method.resolvedResponseType as protobuf.Type;
+  const built = {
+    path: `/${name}`,
+    encode: (message: Message) => Buffer.from(request.encode(request.fromObject(message)).finish()),
+    decode: (bytes: Buffer) => response.toObject(response.decode(bytes), {longs: String, defaults: true}),
+  };
+  methods.set(name, built);
+  return built;
+}
+
+export class RawGrpc implements Disposable {
+  readonly #client: Client;
+  readonly #metadata: Metadata;
+
+  constructor(endpoint: string, metadata: Readonly<Record<string, string>> = {}) {
+    this.#client = new Client(endpoint, credentials.createInsecure(), {
+      'grpc.max_receive_message_length': -1,
+      'grpc.max_send_message_length': -1,
+      // Each harness client has a connection of its own.
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.initial_reconnect_backoff_ms': 50,
+      'grpc.max_reconnect_backoff_ms': 200,
+    });
+    this.#metadata = Metadata.fromHttp2Headers(metadata);
+  }
+
+  /** @param name such as `etcdserverpb.KV/Put` */
+  unary(name: string, request: Message = {}, options: {timeoutMs?: number} = {}): Promise<Message> {
+    const {path, encode, decode} = methodOf(name);
+    const deadline = Date.now() + (options.timeoutMs ?? 10_000);
+    return new Promise((resolve, reject) => {
+      this.#client.makeUnaryRequest<Message, Message>(
+        path,
+        encode,
+        decode,
+        request,
+        this.#metadata,
+        {deadline},
+        (error: ServiceError | null, response?: Message) => {
+          if (error === null) resolve(response as Message);
+          else reject(error);
+        },
+      );
+    });
+  }
+
+  serverStream(name: string, request: Message = {}): ClientReadableStream<Message> {
+    const {path, encode, decode} = methodOf(name);
+    return this.#client.makeServerStreamRequest<Message, Message>(path, encode, decode, request, this.#metadata);
+  }
+
+  bidi(name: string): ClientDuplexStream<Message, Message> {
+    const {path, encode, decode} = methodOf(name);
+    return this.#client.makeBidiStreamRequest<Message, Message>(path, encode, decode, this.#metadata);
+  }
+
+  [Symbol.dispose](): void {
+    this.#client.close();
+  }
+}
