@@ -18,6 +18,9 @@ import * as permission from '../../../src/transport/proto/generated/permission.t
 import * as watch from '../../../src/transport/proto/generated/watch.ts';
 import {ProtoError} from '../../../src/transport/proto/proto-error.ts';
 
+/** protobufjs's types know its 64-bit numbers, but not how one is made. */
+const Long = protobuf.util.Long as unknown as {fromString(text: string, unsigned: boolean): unknown};
+
 type Json = Record<string, unknown>;
 type Module = Record<string, unknown>;
 
@@ -140,7 +143,7 @@ function toOracle(type: protobuf.Type, message: Json): Json {
     const convert = (one: unknown): unknown => {
       if (field.resolvedType instanceof protobuf.Type) return toOracle(field.resolvedType, one as Json);
       if (field.type === 'int64' || field.type === 'uint64') {
-        return protobuf.util.Long.fromString(String(one), field.type === 'uint64');
+        return Long.fromString(String(one), field.type === 'uint64');
       }
       return one;
     };

@@ -1,0 +1,132 @@
+/**
+ * The endpoints of a client and the connections to them. One endpoint is current; calls go there until it fails,
+ * then to the next one that can be reached. Everything here happens before a request is sent, so trying again is
+ * always safe.
+ */
+
+import {setTimeout as delay} from 'node:timers/promises';
+import {GrpcError, GrpcStatus} from '../http2/grpc-status.ts';
+import type {Channel, OpenChannel} from './channel.ts';
+
+export interface EndpointPoolOptions {
+  readonly endpoints: readonly string[];
+  readonly dialTimeoutMs: number;
+  readonly open: OpenChannel;
+}
+
+/** Pause after a round in which no endpoint could be reached, milliseconds: first and longest. */
+const ROUND_PAUSE_MS_MIN = 50;
+const ROUND_PAUSE_MS_MAX = 1_000;
+
+export interface Patience {
+  /** On the clock of performance.now(); undefined: one dial time-out's worth of rounds. */
+  readonly deadlineMs: number | undefined;
+  readonly signal: AbortSignal | undefined;
+  /** This one and no other. */
+  readonly endpoint: string | undefined;
+}
+
+export class EndpointPool {
+  readonly #options: EndpointPoolOptions;
+  readonly #channels = new Map<string, Promise<Channel>>();
+  #endpoints: readonly string[];
+  #current = 0;
+  #isClosed = false;
+
+  constructor(options: EndpointPoolOptions) {
+    if (options.endpoints.length === 0) {
+      throw new GrpcError(GrpcStatus.unavailable, 'etcdclient: no available endpoints');
+    }
+    this.#options = options;
+    this.#endpoints = [...options.endpoints];
+  }
+
+  get endpoints(): readonly string[] {
+    return this.#endpoints;
+  }
+
+  /** Connections to endpoints that are no longer listed close when their calls are done with them. */
+  setEndpoints(endpoints: readonly string[]): void {
+    const current = this.#endpoints[this.#current];
+    this.#endpoints = [...endpoints];
+    this.#current = Math.max(0, this.#endpoints.indexOf(current));
+  }
+
+  /** The endpoint did not answer as it should: later calls go to the next one. */
+  turnFrom(endpoint: string): void {
+    if (this.#endpoints[this.#current] === endpoint)
+      this.#current = (this.#current + 1) % this.#endpoints.length;
+  }
+
+  /** A connection to the current endpoint, or to the next one that can be reached. */
+  async connect(patience: Patience): Promise<Channel> {
+    const {deadlineMs, signal} = patience;
+    const giveUpMs = deadlineMs ?? performance.now() + this.#options.dialTimeoutMs;
+    let pauseMs = ROUND_PAUSE_MS_MIN;
+    for (;;) {
+      const found = await this.#tryRound(patience);
+      if (!(found instanceof Error)) return found;
+      signal?.throwIfAborted();
+      const leftMs = giveUpMs - performance.now();
+      if (leftMs <= pauseMs) {
+        if (deadlineMs === undefined) throw unreachable(found);
+        await delay(Math.max(leftMs, 0), undefined, {signal});
+        throw new GrpcError(GrpcStatus.deadlineExceeded, 'context deadline exceeded', found);
+      }
+      await delay(pauseMs, undefined, {signal});
+      pauseMs = Math.min(pauseMs * 2, ROUND_PAUSE_MS_MAX);
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const channel of this.#channels.values()) {
+      channel.then(
+        (open) => open.close(),
+        () => undefined,
+      );
+    }
+    this.#channels.clear();
+  }
+
+  /** @returns the last failure when no endpoint could be reached */
+  async #tryRound({deadlineMs, endpoint}: Patience): Promise<Channel | Error> {
+    const count = endpoint === undefined ? this.#endpoints.length : 1;
+    let failure: Error | undefined;
+    for (let i = 0; i < count; i++) {
+      if (this.#isClosed) throw new GrpcError(GrpcStatus.cancelled, 'context canceled');
+      const target = endpoint ?? this.#endpoints[this.#current];
+      try {
+        return await this.#open(target, deadlineMs);
+      } catch (error) {
+        failure = error instanceof Error ? error : new Error(String(error), {cause: error});
+        this.turnFrom(target);
+      }
+    }
+    return failure ?? new Error('no endpoint');
+  }
+
+  async #open(endpoint: string, deadlineMs: number | undefined): Promise<Channel> {
+    const known = this.#channels.get(endpoint);
+    if (known !== undefined) {
+      const channel = await known;
+      if (channel.isOpen) return channel;
+      if (this.#channels.get(endpoint) === known) this.#channels.delete(endpoint);
+      return this.#open(endpoint, deadlineMs);
+    }
+    const leftMs = deadlineMs === undefined ? Number.POSITIVE_INFINITY : deadlineMs - performance.now();
+    const timeoutMs = Math.max(1, Math.min(this.#options.dialTimeoutMs, leftMs));
+    const opening = this.#options.open(endpoint, {timeoutMs});
+    this.#channels.set(endpoint, opening);
+    try {
+      return await opening;
+    } catch (error) {
+      if (this.#channels.get(endpoint) === opening) this.#channels.delete(endpoint);
+      throw error;
+    }
+  }
+}
+
+function unreachable(cause: Error): GrpcError {
+  return new GrpcError(GrpcStatus.unavailable, `connection error: ${cause.message}`, cause);
+}
