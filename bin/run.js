@@ -1,4 +1,10 @@
 #!/usr/bin/env node
-import {execute} from '@oclif/core';
+import {existsSync} from 'node:fs';
 
-await execute({dir: import.meta.url});
+const entry = new URL('../dist/commands/_shared/dispatch.js', import.meta.url);
+if (!existsSync(entry)) {
+  process.stderr.write('Error: kvd is not built yet; run: npm run build\n');
+  process.exit(1);
+}
+const {main} = await import(entry.href);
+process.exit(await main(process.argv.slice(2)));

@@ -1,0 +1,88 @@
+/** What went wrong, as one line for a human, and the exit code that goes with it. */
+
+import {EngineError, type EngineFailure} from '../../engine/errors.ts';
+import {GrpcError, GrpcStatus} from '../../transport/http2/grpc-status.ts';
+import {CommandError, ExitCode} from './exit.ts';
+
+export interface Described {
+  /** Empty: nothing is left to say. */
+  readonly line: string;
+  readonly exitCode: number;
+}
+
+export function describeError(error: unknown): Described {
+  if (error instanceof CommandError) return {line: error.message, exitCode: error.exitCode};
+  if (error instanceof GrpcError) return {line: describeGrpcError(error), exitCode: ExitCode.error};
+  if (error instanceof EngineError) return {line: describeFailure(error), exitCode: ExitCode.error};
+  return {line: describeSystemError(error), exitCode: ExitCode.error};
+}
+
+/** Servers' own texts stand alone, as etcdctl prints them; others with their status. */
+export function describeGrpcError({status, message}: GrpcError): string {
+  if (message.startsWith('etcdserver: ') || message.startsWith('context ')) return message;
+  if (status === GrpcStatus.deadlineExceeded) return 'context deadline exceeded';
+  return `rpc error: code = ${STATUS_NAMES[status] ?? status} desc = ${message}`;
+}
+
+const STATUS_NAMES: Readonly<Record<number, string>> = {
+  [GrpcStatus.cancelled]: 'Canceled',
+  [GrpcStatus.unknown]: 'Unknown',
+  [GrpcStatus.invalidArgument]: 'InvalidArgument',
+  [GrpcStatus.deadlineExceeded]: 'DeadlineExceeded',
+  [GrpcStatus.notFound]: 'NotFound',
+  [GrpcStatus.alreadyExists]: 'AlreadyExists',
+  [GrpcStatus.permissionDenied]: 'PermissionDenied',
+  [GrpcStatus.resourceExhausted]: 'ResourceExhausted',
+  [GrpcStatus.failedPrecondition]: 'FailedPrecondition',
+  [GrpcStatus.aborted]: 'Aborted',
+  [GrpcStatus.outOfRange]: 'OutOfRange',
+  [GrpcStatus.unimplemented]: 'Unimplemented',
+  [GrpcStatus.internal]: 'Internal',
+  [GrpcStatus.unavailable]: 'Unavailable',
+  [GrpcStatus.dataLoss]: 'DataLoss',
+  [GrpcStatus.unauthenticated]: 'Unauthenticated',
+};
+
+type Failure<Code extends EngineFailure['code']> = Extract<EngineFailure, {code: Code}>;
+
+/** The failures that a server meets when it starts or while it restores; the rest never gets here from a command. */
+const FAILURES: {readonly [Code in EngineFailure['code']]?: (failure: Failure<Code>) => string} = {
+  configInvalid: ({detail}) => detail,
+  clusterMismatch: ({detail}) => `this member does not belong to the cluster: ${detail}`,
+  dataDirLocked: ({path}) => `${path} is in use by another kvd; stop that one, or choose another --data-dir`,
+  dataDirUnusable: ({path, detail}) =>
+    `${path} cannot be used: ${detail}; choose another --data-dir or mend it`,
+  dataDirOfEtcd: ({path}) =>
+    `${path} is the data of an etcd, which kvd does not open; move it over while that etcd runs: ` +
+    'etcdctl snapshot save FILE, then kvd snapshot restore FILE --data-dir=NEW',
+  formatUnsupported: ({path, found, supported}) =>
+    `${path} was written by another version of kvd (format ${found}; this one reads ${supported}); use that version`,
+  walCorrupt: ({path, offset, detail}) =>
+    `${path} is damaged at byte ${offset}: ${detail}; put this member's data aside and let it rejoin the others ` +
+    '(kvd member remove, kvd member add), or restore a snapshot (kvd snapshot restore)',
+  storeCorrupt: ({path, detail}) =>
+    `${path} is damaged: ${detail}; put this member's data aside and let it rejoin the others ` +
+    '(kvd member remove, kvd member add), or restore a snapshot (kvd snapshot restore)',
+  snapshotInvalid: ({detail}) => detail,
+  diskFull: ({path}) => `no space is left for ${path}; make room on that file system and start again`,
+  diskError: ({path, operation, detail}) => `${operation} ${path}: ${detail}`,
+};
+
+function describeFailure(error: EngineError): string {
+  const describe = FAILURES[error.code] as ((failure: EngineFailure) => string) | undefined;
+  return describe === undefined ? error.message : describe(error.failure);
+}
+
+function describeSystemError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const {code, syscall, path} = error as NodeJS.ErrnoException;
+  const {address, port} = error as {address?: string; port?: number};
+  if (code === 'EADDRINUSE') {
+    return `${address ?? ''}${port === undefined ? '' : `:${port}`} is taken by another process; stop it or listen elsewhere`;
+  }
+  if (code === 'EADDRNOTAVAIL')
+    return `${address ?? ''} is no address of this machine; listen on one that is, or on 0.0.0.0`;
+  if (code === 'EACCES' && syscall === 'listen')
+    return `listening on ${address ?? path ?? ''}${port === undefined ? '' : `:${port}`} is not allowed to this user`;
+  return error.message.split('\n')[0] as string;
+}
