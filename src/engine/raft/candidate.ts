@@ -4,6 +4,7 @@
  */
 
 import {assert} from '../errors.ts';
+import type {Term} from '../types.ts';
 import {startLeading} from './leader.ts';
 import type {Message} from './message.ts';
 import type {RaftState} from './raft-state.ts';
@@ -62,6 +63,8 @@ function requestVotes(state: RaftState, kind: Campaign): void {
     lastIndex: log.lastIndex,
     lastTerm: log.lastTerm,
     isTransfer: kind === 'transfer',
+    commit: log.commit,
+    commitTerm: log.term(log.commit) as Term,
   };
   for (const {id: to} of state.tracker.all) {
     if (to !== id && state.tracker.isVoter(to)) state.send({...request, from: id, to, term});

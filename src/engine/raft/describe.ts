@@ -61,10 +61,13 @@ function describeDetails(message: Message): string {
       return message.readContext === 0 ? '' : `read=${message.readContext}`;
     case 'vote':
     case 'preVote':
-      return `last=${message.lastTerm}/${message.lastIndex}${message.isTransfer ? ' transfer' : ''}`;
+      return (
+        `last=${message.lastTerm}/${message.lastIndex} commit=${message.commitTerm}/${message.commit}` +
+        (message.isTransfer ? ' transfer' : '')
+      );
     case 'voteResponse':
     case 'preVoteResponse':
-      return message.rejected ? 'rejected' : 'granted';
+      return `${message.rejected ? 'rejected' : 'granted'} commit=${message.commitTerm}/${message.commit}`;
     case 'snapshot':
       return `at=${message.meta.term}/${message.meta.index} ${describeConf(message.meta.confState)}`;
     case 'timeoutNow':

@@ -20,7 +20,9 @@ export function isWellFormed(message: Message): boolean {
       return isCount(message.readContext);
     case 'vote':
     case 'preVote':
-      return isCount(message.lastIndex) && isCount(message.lastTerm) && message.term > 0;
+      return (
+        isCount(message.lastIndex) && isCount(message.lastTerm) && isCount(message.commit) && message.term > 0
+      );
     case 'snapshot': {
       const {index, term, confState} = message.meta;
       return (
@@ -35,6 +37,7 @@ export function isWellFormed(message: Message): boolean {
       return isCount(message.context) && isCount(message.index);
     case 'voteResponse':
     case 'preVoteResponse':
+      return isCount(message.commit);
     case 'timeoutNow':
     case 'transferLeader':
       return true;

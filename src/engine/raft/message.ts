@@ -87,8 +87,20 @@ export type Message = Routed &
         readonly lastTerm: Term;
         /** Asked by a leader that hands over: voters answer even within a leader's lease. */
         readonly isTransfer: boolean;
+        /** What the sender knows to be committed: see the response. */
+        readonly commit: Index;
+        readonly commitTerm: Term;
       }
-    | {readonly type: 'voteResponse' | 'preVoteResponse'; readonly rejected: boolean}
+    | {
+        readonly type: 'voteResponse' | 'preVoteResponse';
+        readonly rejected: boolean;
+        /**
+         * An entry that is committed, whoever wins. A member whose log has it learns so even if nobody can be
+         * elected before a committed configuration change is applied (etcd issue 12359).
+         */
+        readonly commit: Index;
+        readonly commitTerm: Term;
+      }
     /** Announces an image of the state; its bytes travel beside the messages. */
     | {readonly type: 'snapshot'; readonly meta: SnapshotMeta}
     | {readonly type: 'timeoutNow'}

@@ -54,7 +54,7 @@ import {
 import {isOutsideTerms, isWellFormed} from './message-check.ts';
 import type {ProgressState} from './progress.ts';
 import {type RaftLimits, RaftState, type Restored} from './raft-state.ts';
-import {answerVote, isInLease} from './voter.ts';
+import {answerVote, isInLease, learnCommit, refuseOldPreVote} from './voter.ts';
 
 export interface RaftOptions {
   readonly id: MemberId;
@@ -406,7 +406,7 @@ export class Raft {
       const refusal = {rejected: true, index: 0, hintIndex: 0, hintTerm: 0};
       state.send({type: 'appendResponse', from: state.id, to: from, term: state.term, ...refusal});
     } else if (type === 'preVote') {
-      state.send({type: 'preVoteResponse', from: state.id, to: from, term: state.term, rejected: true});
+      refuseOldPreVote(state, message);
     }
     return false;
   }
@@ -414,6 +414,9 @@ export class Raft {
   #stepInTerm(message: Message): void {
     const state = this.#state;
     const {type} = message;
+    if (type === 'vote' || type === 'preVote' || type === 'voteResponse' || type === 'preVoteResponse') {
+      learnCommit(state, message);
+    }
     if (type === 'vote' || type === 'preVote') {
       answerVote(state, message);
     } else if (state.role === 'leader') {

@@ -4,10 +4,12 @@
  * to it); a pre-vote promises nothing.
  */
 
+import type {MemberId, Term} from '../types.ts';
 import type {Message} from './message.ts';
 import type {RaftState} from './raft-state.ts';
 
 export type VoteRequest = Extract<Message, {type: 'vote' | 'preVote'}>;
+type VoteMessage = VoteRequest | Extract<Message, {type: 'voteResponse' | 'preVoteResponse'}>;
 
 /**
  * Whether a request of a higher term is ignored, because this member hears its leader: a partitioned or removed
@@ -27,8 +29,7 @@ export function answerVote(state: RaftState, request: VoteRequest): void {
     else state.logger.info('refused pre-vote', {...fields, reason: refusal});
     // A grant carries the term that was asked about, a refusal our own, which may be news to the asker.
     const answerTerm = refusal === undefined ? term : state.term;
-    const rejected = refusal !== undefined;
-    state.send({type: 'preVoteResponse', from: state.id, to: from, term: answerTerm, rejected});
+    sendAnswer(state, {type: 'preVoteResponse', to: from, term: answerTerm, rejected: refusal !== undefined});
     return;
   }
   if (refusal === undefined) {
@@ -38,8 +39,33 @@ export function answerVote(state: RaftState, request: VoteRequest): void {
   } else {
     state.logger.info('refused vote', {...fields, reason: refusal});
   }
-  const rejected = refusal !== undefined;
-  state.send({type: 'voteResponse', from: state.id, to: from, term: state.term, rejected});
+  sendAnswer(state, {type: 'voteResponse', to: from, term: state.term, rejected: refusal !== undefined});
+}
+
+/** A pre-vote of a term that is over: its asker learns of ours. */
+export function refuseOldPreVote(state: RaftState, request: VoteRequest): void {
+  sendAnswer(state, {type: 'preVoteResponse', to: request.from, term: state.term, rejected: true});
+}
+
+/**
+ * Elections carry what is committed. If the entry is in our log, so is all below it, and all of it is committed:
+ * without this, members that apply a configuration change at different times may wait for each other for ever.
+ */
+export function learnCommit(state: RaftState, message: VoteMessage): void {
+  const {log} = state;
+  if (state.role === 'leader' || message.commit <= log.commit) return;
+  if (log.term(message.commit) !== message.commitTerm) return;
+  state.logger.info('learned a commit index from an election', {from: message.from, commit: message.commit});
+  state.commitTo(message.commit);
+  if (state.role !== 'follower' && log.hasUnappliedConfChange()) state.becomeFollower(state.term, 0n);
+}
+
+function sendAnswer(
+  state: RaftState,
+  answer: {type: 'voteResponse' | 'preVoteResponse'; to: MemberId; term: Term; rejected: boolean},
+): void {
+  const {commit} = state.log;
+  state.send({...answer, from: state.id, commit, commitTerm: state.log.term(commit) as Term});
 }
 
 function refusalOf(state: RaftState, request: VoteRequest): string | undefined {

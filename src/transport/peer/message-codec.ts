@@ -82,10 +82,19 @@ export function encodeMessage(message: Message, self: MemberId): unknown[] {
       return [TYPE.heartbeatResponse, term, from, message.readContext];
     case 'vote':
     case 'preVote':
-      return [TYPE[message.type], term, from, message.lastIndex, message.lastTerm, message.isTransfer];
+      return [
+        TYPE[message.type],
+        term,
+        from,
+        message.lastIndex,
+        message.lastTerm,
+        message.isTransfer,
+        message.commit,
+        message.commitTerm,
+      ];
     case 'voteResponse':
     case 'preVoteResponse':
-      return [TYPE[message.type], term, from, message.rejected];
+      return [TYPE[message.type], term, from, message.rejected, message.commit, message.commitTerm];
     case 'snapshot':
       return [TYPE.snapshot, term, from, ...encodeMeta(message.meta)];
     case 'timeoutNow':
@@ -173,6 +182,8 @@ function decodeRareMessage(
         lastIndex: count(fields[3]),
         lastTerm: count(fields[4]),
         isTransfer: flag(fields[5]),
+        commit: count(fields[6]),
+        commitTerm: count(fields[7]),
       };
     case TYPE.voteResponse:
     case TYPE.preVoteResponse:
@@ -180,6 +191,8 @@ function decodeRareMessage(
         type: fields[0] === TYPE.voteResponse ? 'voteResponse' : 'preVoteResponse',
         ...routed,
         rejected: flag(fields[3]),
+        commit: count(fields[4]),
+        commitTerm: count(fields[5]),
       };
     case TYPE.snapshot:
       return {type: 'snapshot', ...routed, meta: decodeMeta(fields)};
