@@ -6,7 +6,7 @@
  */
 
 import {EngineError} from '../errors.ts';
-import type {Clock} from '../ports.ts';
+import type {Clock, Random} from '../ports.ts';
 import type {ReadState} from '../raft/message.ts';
 import type {AppliedWaiters} from './applied-waiters.ts';
 
@@ -24,6 +24,7 @@ interface Question {
 
 export interface ReadsOptions {
   readonly clock: Clock;
+  readonly random: Random;
   readonly appliedWaiters: AppliedWaiters;
   readonly timeoutMs: number;
   /** An unanswered question is put again after this time, milliseconds. */
@@ -38,10 +39,12 @@ export class Reads {
   readonly #options: ReadsOptions;
   #unasked: Reader[] = [];
   readonly #asked = new Map<number, Question>();
-  #nextContext = 1;
+  #nextContext: number;
 
   constructor(options: ReadsOptions) {
     this.#options = options;
+    // No question of this life may look like one of the life before: 2^47 + 2^32 questions stay safe integers.
+    this.#nextContext = options.random.below(2 ** 31) * 2 ** 16;
   }
 
   /** Resolves when a read of the local state is linearizable with everything acknowledged before this call. */

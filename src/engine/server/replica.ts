@@ -138,6 +138,7 @@ export class Replica {
     });
     this.reads = new Reads({
       clock,
+      random,
       appliedWaiters: this.applier.waiters,
       timeoutMs,
       retryMs: READ_INDEX_RETRY_MS,

@@ -1,0 +1,115 @@
+import {describe, expect, it} from 'vitest';
+import {silentLogger} from '../../../src/engine/io/logger.ts';
+import {AutoCompactor} from '../../../src/engine/server/auto-compactor.ts';
+import {CorruptionChecker, trustedHash} from '../../../src/engine/server/corruption-checker.ts';
+import {StateHashes} from '../../../src/engine/server/state-hashes.ts';
+import {STATE_HASH_STRIDE, STATE_HASHES_REMEMBERED} from '../../../src/engine/limits.ts';
+import {type Alarm, AlarmType} from '../../../src/engine/types.ts';
+import {SimulatedClock} from '../../simulator/simulated-clock.ts';
+
+function autoCompactor(mode: 'periodic' | 'revision', retention: number) {
+  const clock = new SimulatedClock();
+  const state = {revision: 1, compacted: [] as number[], isLeader: true};
+  const compactor = new AutoCompactor({
+    mode,
+    retention,
+    clock,
+    logger: silentLogger,
+    isLeader: () => state.isLeader,
+    currentRevision: () => state.revision,
+    compactRevision: () => state.compacted.at(-1) ?? -1,
+    compact: async (revision) => state.compacted.push(revision),
+  });
+  compactor.start();
+  return {clock, state, compactor};
+}
+
+describe('auto compactor', () => {
+  it('Ensure that mode revision keeps the newest N revisions.', async () => {
+    const {clock, state} = autoCompactor('revision', 100);
+    state.revision = 90;
+    await clock.advance(5 * 60_000);
+    expect(state.compacted).toEqual([]);
+    state.revision = 250;
+    await clock.advance(5 * 60_000);
+    expect(state.compacted).toEqual([150]);
+  });
+
+  it('Ensure that mode periodic never takes a revision younger than the retention.', async () => {
+    const {clock, state} = autoCompactor('periodic', 3_600_000);
+    const madeMs: number[] = [];
+    for (let minute = 0; minute < 180; minute++) {
+      state.revision++;
+      madeMs[state.revision] = clock.monotonicMs();
+      await clock.advance(60_000);
+      const newest = state.compacted.at(-1);
+      if (newest !== undefined) expect(clock.monotonicMs() - madeMs[newest]).toBeGreaterThanOrEqual(3_600_000);
+    }
+    expect(state.compacted.length).toBeGreaterThan(10);
+  });
+
+  it('Ensure that only the leader compacts, and nobody does with retention 0.', async () => {
+    const follower = autoCompactor('revision', 10);
+    follower.state.isLeader = false;
+    follower.state.revision = 1_000;
+    await follower.clock.advance(3_600_000);
+    const off = autoCompactor('periodic', 0);
+    off.state.revision = 1_000;
+    await off.clock.advance(3_600_000);
+    expect([follower.state.compacted, off.state.compacted]).toEqual([[], []]);
+  });
+});
+
+describe('state hashes', () => {
+  it('Ensure that a bounded number of round indexes is remembered.', () => {
+    const hashes = new StateHashes();
+    const last = STATE_HASH_STRIDE * (STATE_HASHES_REMEMBERED + 10);
+    for (let index = 1; index <= last; index++) hashes.remember({index, term: 1, hash: index});
+    expect(hashes.newest()).toBe(last);
+    expect(hashes.at(last)).toBe(last);
+    expect(hashes.at(STATE_HASH_STRIDE)).toBeUndefined();
+    expect(hashes.at(last - 1)).toBeUndefined();
+  });
+});
+
+describe('corruption checker', () => {
+  function checker(own: number, others: Record<string, number | undefined>) {
+    const raised: Alarm[] = [];
+    const hashes = new StateHashes();
+    hashes.remember({index: STATE_HASH_STRIDE, term: 1, hash: own});
+    const made = new CorruptionChecker({
+      memberId: 1n,
+      clock: new SimulatedClock(),
+      logger: silentLogger,
+      hashes,
+      isLeader: () => true,
+      others: () => Object.keys(others).map(BigInt),
+      askHash: async (member) => others[String(member)],
+      alarmed: () => false,
+      raise: async (alarm) => raised.push(alarm),
+    });
+    return {made, raised};
+  }
+  const alarmOf = (memberId: bigint) => ({memberId, alarm: AlarmType.corrupt});
+
+  it('Ensure that the member that differs from the majority is the one that is blamed, the leader too.', async () => {
+    const follower = checker(7, {2: 7, 3: 8});
+    await follower.made.check();
+    expect(follower.raised).toEqual([alarmOf(3n)]);
+    const leader = checker(8, {2: 7, 3: 7});
+    await leader.made.check();
+    expect(leader.raised).toEqual([alarmOf(1n)]);
+  });
+
+  it('Ensure that a member that does not answer is not blamed.', async () => {
+    const {made, raised} = checker(7, {2: undefined, 3: 7});
+    await made.check();
+    expect(raised).toEqual([]);
+  });
+
+  it('Ensure that without a majority the leader is believed.', () => {
+    expect(trustedHash([1, 2], 1)).toBe(1);
+    expect(trustedHash([1, 2, 3], 3)).toBe(3);
+    expect(trustedHash([1, 2, 2], 1)).toBe(2);
+  });
+});
