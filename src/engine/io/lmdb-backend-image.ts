@@ -265,7 +265,8 @@ function lmdbRange(range: RecordRange, options: ReadOptions) {
 
 /** Reads a range in pieces, the first ones small; between two pieces it holds nothing of the file. */
 class LmdbRange implements IterableIterator<TableRecord> {
-  readonly #table: TableReader;
+  /** Asked again for each piece: the file may be another by then. */
+  readonly #table: () => TableReader;
   readonly #transaction: Transaction | undefined;
   #range: RecordRange;
   #isContinued = false;
@@ -274,7 +275,7 @@ class LmdbRange implements IterableIterator<TableRecord> {
   #position = 0;
   #isDone = false;
 
-  constructor(table: TableReader, range: RecordRange, transaction: Transaction | undefined) {
+  constructor(table: () => TableReader, range: RecordRange, transaction: Transaction | undefined) {
     this.#table = table;
     this.#range = range;
     this.#transaction = transaction;
@@ -305,7 +306,7 @@ class LmdbRange implements IterableIterator<TableRecord> {
     this.#records = [];
     this.#position = 0;
     const options = {limit, isContinued: this.#isContinued, transaction: this.#transaction};
-    this.#table.read(this.#range, options, this.#records);
+    this.#table().read(this.#range, options, this.#records);
     this.#limit = Math.min(limit * 4, RANGE_READ_AHEAD_MAX);
     if (this.#records.length < limit) {
       this.#isDone = true;
@@ -317,30 +318,30 @@ class LmdbRange implements IterableIterator<TableRecord> {
   }
 }
 
-/** Reads of one file: of its newest image, or of the one that a transaction holds. */
+/** Reads of the newest image in the newest file, or of the one that a transaction holds. */
 export class LmdbReader implements BackendReader {
-  readonly #image: LmdbImage;
+  readonly #image: () => LmdbImage;
   readonly #transaction: Transaction | undefined;
 
-  constructor(image: LmdbImage, transaction: Transaction | undefined) {
+  constructor(image: () => LmdbImage, transaction: Transaction | undefined) {
     this.#image = image;
     this.#transaction = transaction;
   }
 
   get(table: Table, key: Uint8Array): Uint8Array | undefined {
-    return this.#image.table(table).get(key, this.#transaction);
+    return this.#image().table(table).get(key, this.#transaction);
   }
 
   range(table: Table, range: RecordRange): IterableIterator<TableRecord> {
-    return new LmdbRange(this.#image.table(table), range, this.#transaction);
+    return new LmdbRange(() => this.#image().table(table), range, this.#transaction);
   }
 
   count(table: Table): number {
-    return this.#image.state(this.#transaction).counts[TABLES.indexOf(table)];
+    return this.#image().state(this.#transaction).counts[TABLES.indexOf(table)];
   }
 
   applied(): AppliedMark | undefined {
-    const {applied} = this.#image.state(this.#transaction);
+    const {applied} = this.#image().state(this.#transaction);
     return applied.index === 0 ? undefined : applied;
   }
 }

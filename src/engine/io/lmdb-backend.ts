@@ -71,7 +71,7 @@ class LmdbBackend implements Backend {
   readonly #writer: LmdbWriter;
   /** The newest generation; changed by defragment() alone. */
   #image: LmdbImage;
-  #reader: LmdbReader;
+  readonly #reader: LmdbReader;
   #generation: number;
   /** As of the last commit. */
   #size: SizeReport;
@@ -86,7 +86,7 @@ class LmdbBackend implements Backend {
     this.#folder = parts.folder;
     this.#writer = parts.writer;
     this.#image = parts.image;
-    this.#reader = new LmdbReader(parts.image, undefined);
+    this.#reader = new LmdbReader(() => this.#image, undefined);
     this.#generation = parts.generation;
     this.#size = parts.size;
   }
@@ -144,7 +144,6 @@ class LmdbBackend implements Backend {
         this.#size = await this.#writer.open(file);
         const old = this.#image;
         this.#image = new LmdbImage(file);
-        this.#reader = new LmdbReader(this.#image, undefined);
         this.#generation = generation;
         this.#image.verifyCounts();
         await old.retire({isReplaced: true});
@@ -202,7 +201,7 @@ class LmdbView extends LmdbReader {
 
   constructor(image: LmdbImage) {
     const transaction = image.enter();
-    super(image, transaction);
+    super(() => image, transaction);
     let isOpen = true;
     this.#close = () => {
       if (isOpen) void image.leave(transaction);
