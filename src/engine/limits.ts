@@ -78,11 +78,17 @@ export const STATE_IMAGE_COMMIT_BYTES = 16 * MIB;
 
 /** Keys that a long command, range, compaction or snapshot handles before the loop runs again. */
 export const SLICE_KEYS = 1_000;
+/** ... or bytes of values it reads: a thousand values of a megabyte are no slice. */
+export const SLICE_BYTES = 4 * MIB;
 /** A slice's time, milliseconds: the other half of the same bound, checked by whoever has a clock. */
 export const SLICE_MS = 5;
 
 // ---- Requests -----------------------------------------------------------------------------------------------
 
+/** Key-value bytes in one part of a streamed range: enough to fill a frame, little enough to hold per stream. */
+export const RANGE_PART_BYTES = 1 * MIB;
+/** Transactions inside transactions: the default operation budget (128) allows no deeper; it bounds recursion. */
+export const TXN_DEPTH_MAX = 128;
 /** Proposals waiting for their answer: etcd refuses beyond a gap of 5,000 between committed and applied. */
 export const COMMITTED_UNAPPLIED_MAX = 5_000;
 /** The part of a proposal's time limit that does not depend on the election timeout, milliseconds (etcd's). */
@@ -98,6 +104,8 @@ export const LEARNERS_MAX = 1;
 export const WATCH_QUEUE_EVENTS_MAX = 1_024;
 /** ... or bytes of keys and values. */
 export const WATCH_QUEUE_BYTES_MAX = 4 * MIB;
+/** Bytes up to which events of several revisions share one response: clients refuse messages beyond 4 MiB. */
+export const WATCH_RESPONSE_BYTES = 1 * MIB;
 /** Watchers of one stream: what one connection may make this member remember. */
 export const WATCHERS_PER_STREAM_MAX = 100_000;
 

@@ -1,0 +1,66 @@
+/** What is done to the end of the log at start, before it is written on. */
+
+import {assert, EngineError} from '../errors.ts';
+import type {Disk, DiskFile} from '../ports.ts';
+import type {HardState} from '../raft/message.ts';
+import type {Index, MemberId, Term} from '../types.ts';
+import type {Replay} from './wal-replay.ts';
+
+const ZERO_STEP_BYTES = 256 * 1024;
+
+/**
+ * Puts zeros over an incomplete batch, and makes the last valid batch durable. It may stand in the system's cache
+ * only: its sync may never have been asked for, or have failed (then the cache counts as clean, and a sync alone
+ * would do nothing). So it is written again. Needs no space; a crash in the midst leaves a state that is judged
+ * the same again.
+ */
+export async function restoreTail(file: DiskFile, replay: Replay): Promise<void> {
+  const {verdict, lastBatchOffset, end, tailOffset} = replay;
+  assert(lastBatchOffset !== undefined, 'a log that is written on has a valid batch at its end');
+  if (verdict.kind === 'torn') {
+    for (let done = 0; done < verdict.bytes; done += ZERO_STEP_BYTES) {
+      const zeros = Buffer.alloc(Math.min(ZERO_STEP_BYTES, verdict.bytes - done));
+      await file.write(tailOffset + done, [zeros]);
+    }
+  }
+  const lastBatch = await file.read(lastBatchOffset, end - lastBatchOffset);
+  assert(lastBatch.length === end - lastBatchOffset, 'the last batch is still there');
+  await file.write(lastBatchOffset, [lastBatch]);
+  await file.sync();
+}
+
+/**
+ * The hard state after the loss of a batch of `term`. Its vote is unknown, so the member's own takes its place:
+ * that lets it vote for nobody else in this term, and a follower's vote for itself has no other effect.
+ */
+export function hardStateInDoubt(known: HardState, term: Term, memberId: MemberId): HardState {
+  if (term < known.term) return known;
+  const isVoteKnown = term === known.term && known.vote !== 0n;
+  return {term, vote: isVoteKnown ? known.vote : memberId, commit: known.commit};
+}
+
+/** A doubt ends when the log is known to agree with a leader's up to there: its commit index says so. */
+export function doubtLeft(doubtfulIndex: Index, hardState: HardState): Index {
+  return doubtfulIndex > hardState.commit ? doubtfulIndex : 0;
+}
+
+/** The doubt that the log is in, and the hard state that is safe with it. */
+export function foundDoubt(replay: Replay): {readonly hardState: HardState; readonly doubtfulIndex: Index} {
+  const {verdict, hardState, doubtfulIndex, lastHeader} = replay;
+  const left = doubtLeft(doubtfulIndex, hardState);
+  if (verdict.kind !== 'doubtful') return {hardState, doubtfulIndex: left};
+  const {memberId} = lastHeader.metadata;
+  const lostIndex = verdict.carriesLog ? doubtLeft(verdict.lastIndex, hardState) : 0;
+  return {
+    hardState: hardStateInDoubt(hardState, verdict.term, memberId),
+    doubtfulIndex: Math.max(left, lostIndex),
+  };
+}
+
+export function refusal(disk: Disk, replay: Replay, doubtfulIndex: Index): EngineError {
+  const path = disk.userPath(replay.segments[replay.segments.length - 1].path);
+  const detail =
+    `the last batch is damaged, and entries up to index ${doubtfulIndex} that it held may have been acknowledged; ` +
+    '`kvd wal repair` cuts it off and gives them up';
+  return new EngineError({code: 'walCorrupt', path, offset: replay.tailOffset, detail});
+}
