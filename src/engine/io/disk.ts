@@ -8,7 +8,7 @@
  */
 
 import * as fs from 'node:fs';
-import {isAbsolute, join, resolve} from 'node:path';
+import {dirname, isAbsolute, join, resolve} from 'node:path';
 import {assert, EngineError} from '../errors.ts';
 import type {Disk, DiskFile} from '../ports.ts';
 
@@ -67,7 +67,13 @@ export class NodeDisk implements Disk {
   async makeFolder(path: string): Promise<void> {
     const full = this.userPath(path);
     const options = {recursive: true, mode: FOLDER_MODE} as const;
-    await call<string | undefined>(full, 'mkdir', (done) => fs.mkdir(full, options, done));
+    const made = await call<string | undefined>(full, 'mkdir', (done) => fs.mkdir(full, options, done));
+    // What lies above the root no `syncFolder` can reach.
+    if (full === this.#root && made !== undefined) {
+      for (let folder = full; folder.length >= made.length; folder = dirname(folder)) {
+        await syncFolderAt(dirname(folder));
+      }
+    }
   }
 
   rename(from: string, to: string): Promise<void> {
@@ -80,14 +86,8 @@ export class NodeDisk implements Disk {
     return call<void>(full, 'remove', (done) => fs.rm(full, {recursive: true, force: true}, done));
   }
 
-  async syncFolder(path: string): Promise<void> {
-    const full = this.userPath(path);
-    const fd = await call<number>(full, 'open', (done) => fs.open(full, fs.constants.O_RDONLY, done));
-    try {
-      await call<void>(full, 'fsync', (done) => fs.fsync(fd, done));
-    } finally {
-      fs.closeSync(fd);
-    }
+  syncFolder(path: string): Promise<void> {
+    return syncFolderAt(this.userPath(path));
   }
 
   async freeBytes(): Promise<number> {
@@ -171,6 +171,15 @@ class NodeDiskFile implements DiskFile {
 
   close(): Promise<void> {
     return call<void>(this.#path, 'close', (done) => fs.close(this.#fd, done));
+  }
+}
+
+async function syncFolderAt(full: string): Promise<void> {
+  const fd = await call<number>(full, 'open', (done) => fs.open(full, fs.constants.O_RDONLY, done));
+  try {
+    await call<void>(full, 'fsync', (done) => fs.fsync(fd, done));
+  } finally {
+    fs.closeSync(fd);
   }
 }
 
