@@ -1,9 +1,10 @@
 import type {CompactionResponse} from '../transport/proto/generated/kv.ts';
 import {ClientCommand} from './_shared/client-command.ts';
 import {argument} from './_shared/command.ts';
-import {badArguments} from './_shared/exit.ts';
-import {booleanFlag, integerFlag} from './_shared/flags.ts';
+import {badArguments, CommandError, ExitCode} from './_shared/exit.ts';
+import {booleanFlag} from './_shared/flags.ts';
 import {GLOBAL_FLAGS} from './_shared/global-flags.ts';
+import {parseDecimal} from './_shared/numbers.ts';
 
 const FLAGS = {physical: booleanFlag({summary: 'wait until the old revisions are gone from the disk'})};
 
@@ -39,10 +40,8 @@ export default class Compaction extends ClientCommand<Compacted> {
 
 function parseRevision(word: string): number {
   try {
-    if (!/^[+-]?[0-9]+$/.test(word))
-      throw new Error(`strconv.ParseInt: parsing ${JSON.stringify(word)}: invalid syntax`);
-    return integerFlag({summary: ''}).read(word.replace(/^([+-]?)0+(?=.)/, '$1'));
+    return parseDecimal(word);
   } catch (error) {
-    throw badArguments((error as Error).message);
+    throw new CommandError(ExitCode.error, (error as Error).message, error);
   }
 }

@@ -86,3 +86,8 @@ function describeSystemError(error: unknown): string {
     return `listening on ${address ?? path ?? ''}${port === undefined ? '' : `:${port}`} is not allowed to this user`;
   return error.message.split('\n')[0] as string;
 }
+
+/** For calls whose failure etcdctl takes for a bad connection: lease timetolive, list and keep-alive. */
+export function badConnection(error: unknown): never {
+  throw new CommandError(ExitCode.badConnection, describeError(error).line, error);
+}

@@ -54,17 +54,11 @@ function asksForVersion({path, rest}: Found): boolean {
   return path.length === 0 && (rest[0] === '--version' || rest[0] === '-V');
 }
 
-/** Behind `--` and behind the first argument of another program (lock, watch) a help flag is not ours. */
+/** Behind `--` a help flag is another program's. */
 function asksForHelp({path, isCommand, rest}: Found): boolean {
   if (!isCommand || path[0] === 'help') return true;
   const dash = rest.indexOf('--');
-  const own =
-    path[0] === 'lock'
-      ? rest.slice(0, rest.findIndex((word) => !word.startsWith('-')) + 1 || undefined)
-      : rest;
-  return (dash < 0 ? own : own.slice(0, dash)).some(
-    (word) => word === '--help' || word === '-h' || word === '-help',
-  );
+  return rest.slice(0, dash < 0 ? undefined : dash).some((word) => word === '--help' || word === '-h');
 }
 
 /** @throws CommandError 1 for a name that is none */

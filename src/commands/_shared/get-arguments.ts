@@ -82,7 +82,7 @@ function orderOf(order: string, target: string): number {
     case 'DESCEND':
       return SortOrder.descend;
     default:
-      throw new CommandError(ExitCode.badFeature, `bad sort order ${order.toUpperCase()}`);
+      throw new CommandError(ExitCode.badFeature, `bad sort order ${order}`);
   }
 }
 
@@ -97,7 +97,6 @@ const TARGETS: Readonly<Record<string, number>> = {
 
 function targetOf(target: string): number {
   const found = TARGETS[target.toUpperCase()];
-  if (found === undefined)
-    throw new CommandError(ExitCode.badFeature, `bad sort target ${target.toUpperCase()}`);
+  if (found === undefined) throw new CommandError(ExitCode.badFeature, `bad sort target ${target}`);
   return found;
 }

@@ -3,7 +3,7 @@
 import type {PutRequestInput} from '../../transport/proto/generated/kv.ts';
 import {badArguments} from './exit.ts';
 import {booleanFlag, type FlagValues, textFlag} from './flags.ts';
-import {parseLeaseId} from './ids.ts';
+import {parseLeaseId} from './numbers.ts';
 import {bytesOf, wordOf} from './words.ts';
 
 export const PUT_FLAGS = {

@@ -1,5 +1,6 @@
-/** Ids as users type them: hexadecimal, without 0x. */
+/** Numbers as users type them: ids in hexadecimal without 0x, everything else in decimal. */
 
+import {toSafeInt64} from './flags.ts';
 import {textOf} from './words.ts';
 
 const wrong = (parser: string, word: string, what: string): Error =>
@@ -20,4 +21,12 @@ export function parseMemberId(word: string): bigint {
   const id = BigInt(`0x${word}`);
   if (BigInt.asUintN(64, id) !== id) throw wrong('ParseUint', word, 'value out of range');
   return id;
+}
+
+/** A signed 64-bit number, rounded where a double cannot hold it. @throws Error in Go's words */
+export function parseDecimal(word: string): number {
+  if (!/^[+-]?[0-9]+$/.test(word)) throw wrong('ParseInt', word, 'invalid syntax');
+  const value = BigInt(word.replace('+', ''));
+  if (BigInt.asIntN(64, value) !== value) throw wrong('ParseInt', word, 'value out of range');
+  return toSafeInt64(value);
 }
