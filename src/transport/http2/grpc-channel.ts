@@ -1,0 +1,201 @@
+/**
+ * A gRPC client for one target: dials when the first call comes, keeps the one connection, dials again when it is
+ * gone. A call that a broken connection has surely not carried to the server is sent again without the caller's knowing.
+ */
+
+import {connect as connectTcp, isIP, type Socket} from 'node:net';
+import {type ConnectionOptions, connect as connectTls} from 'node:tls';
+import {UnprocessedCallError} from './client-call.ts';
+import {type ClientCallOptions, ClientConnection, type ClientStream} from './client-connection.ts';
+import {GrpcError, GrpcStatus} from './grpc-status.ts';
+import {MessageQueue} from './message-queue.ts';
+import {parseTarget, type Target} from './target.ts';
+
+export interface GrpcChannelOptions {
+  /** See target.ts. */
+  readonly target: string;
+  /** Given: the target is dialled with TLS, whatever its scheme says. */
+  readonly tls?: ConnectionOptions | undefined;
+  /** Name resolution, connecting and the TLS handshake together. */
+  readonly dialTimeoutMs: number;
+  readonly keepAliveTimeMs?: number | undefined;
+  readonly keepAliveTimeoutMs?: number | undefined;
+  readonly maxReceiveBytes?: number | undefined;
+  readonly userAgent?: string | undefined;
+}
+
+/** How often a call is sent that never reached the server. */
+const ATTEMPTS_MAX = 5;
+
+export class GrpcChannel {
+  readonly #options: GrpcChannelOptions;
+  readonly #target: Target;
+  #connection: ClientConnection | undefined;
+  #dialling: Promise<ClientConnection> | undefined;
+  #isClosed = false;
+
+  constructor(options: GrpcChannelOptions) {
+    this.#options = options;
+    const target = parseTarget(options.target);
+    this.#target = options.tls === undefined ? target : {...target, scheme: 'https'};
+  }
+
+  /** Whether a connection stands that takes calls. */
+  get connected(): boolean {
+    return this.#connection?.isOpen === true;
+  }
+
+  /** Dials now rather than with the first call. @throws GrpcError; nothing was sent */
+  async connect(options: Pick<ClientCallOptions, 'timeoutMs' | 'signal'>): Promise<void> {
+    if (this.#usable === undefined) await this.#connect(options.timeoutMs, options.signal);
+  }
+
+  /** @throws GrpcError */
+  async unary(path: string, request: Uint8Array, options: ClientCallOptions): Promise<Uint8Array> {
+    const until = options.timeoutMs === undefined ? undefined : performance.now() + options.timeoutMs;
+    for (let attempt = 1; ; attempt++) {
+      const timeoutMs = until === undefined ? undefined : until - performance.now();
+      const connection = this.#usable ?? (await this.#connect(timeoutMs, options.signal));
+      try {
+        const left = until === undefined ? undefined : until - performance.now();
+        return await connection.unary(path, request, {...options, timeoutMs: left});
+      } catch (error) {
+        if (!(error instanceof UnprocessedCallError) || attempt === ATTEMPTS_MAX || this.#isClosed)
+          throw error;
+      }
+    }
+  }
+
+  /** Never sent again: what the caller has sent is not kept. */
+  stream(path: string, options: ClientCallOptions): ClientStream {
+    const usable = this.#usable;
+    if (usable !== undefined) return usable.stream(path, options);
+    const opening = this.#connect(options.timeoutMs, options.signal).then((connection) =>
+      connection.stream(path, options),
+    );
+    opening.catch(() => undefined);
+    return deferredStream(opening);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  get #usable(): ClientConnection | undefined {
+    return this.#connection?.isOpen === true ? this.#connection : undefined;
+  }
+
+  /** Waits for a connection no longer than the call may. */
+  async #connect(timeoutMs: number | undefined, signal: AbortSignal | undefined): Promise<ClientConnection> {
+    if (this.#isClosed) throw new GrpcError(GrpcStatus.cancelled, 'grpc: the client connection is closing');
+    this.#dialling ??= this.#dial().finally(() => {
+      this.#dialling = undefined;
+    });
+    if (timeoutMs === undefined && signal === undefined) return this.#dialling;
+    let timer: NodeJS.Timeout | undefined;
+    let onAbort: (() => void) | undefined;
+    const givenUp = new Promise<never>((_, reject) => {
+      if (timeoutMs !== undefined) {
+        const error = new GrpcError(GrpcStatus.deadlineExceeded, 'context deadline exceeded');
+        timer = setTimeout(() => reject(error), Math.max(0, timeoutMs));
+      }
+      onAbort = () => reject(new GrpcError(GrpcStatus.cancelled, 'context canceled', signal?.reason));
+      if (signal?.aborted === true) onAbort();
+      signal?.addEventListener('abort', onAbort);
+    });
+    try {
+      return await Promise.race([this.#dialling, givenUp]);
+    } finally {
+      clearTimeout(timer);
+      if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  async #dial(): Promise<ClientConnection> {
+    let socket: Socket;
+    try {
+      socket = await dialSocket(this.#target, this.#options);
+    } catch (error) {
+      const text = `connection error: desc = "transport: Error while dialing: ${(error as Error).message}"`;
+      throw new GrpcError(GrpcStatus.unavailable, text, error);
+    }
+    const {keepAliveTimeMs, keepAliveTimeoutMs, maxReceiveBytes, userAgent} = this.#options;
+    const connection = new ClientConnection(socket, {
+      authority: this.#target.authority,
+      scheme: this.#target.scheme,
+      keepAliveTimeMs,
+      keepAliveTimeoutMs,
+      maxReceiveBytes,
+      userAgent,
+    });
+    if (this.#isClosed) {
+      connection.close();
+      throw new GrpcError(GrpcStatus.cancelled, 'grpc: the client connection is closing');
+    }
+    this.#connection = connection;
+    return connection;
+  }
+}
+
+function dialSocket(target: Target, {tls, dialTimeoutMs}: GrpcChannelOptions): Promise<Socket> {
+  const where = target.path === undefined ? {host: target.host, port: target.port!} : {path: target.path};
+  const isTls = target.scheme === 'https';
+  // The server's certificate is checked against the name that was dialled, unless the options name another.
+  const servername = target.host !== undefined && isIP(target.host) === 0 ? {servername: target.host} : {};
+  const socket = isTls
+    ? connectTls({ALPNProtocols: ['h2'], ...servername, ...tls, ...where})
+    : connectTcp(where);
+  return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => {
+      clearTimeout(timer);
+      socket.destroy();
+      reject(error);
+    };
+    const shown = target.path ?? target.authority;
+    const timer = setTimeout(
+      () => fail(new Error(`dial ${shown}: no answer in ${dialTimeoutMs} ms`)),
+      dialTimeoutMs,
+    );
+    socket.once('error', fail);
+    socket.once(isTls ? 'secureConnect' : 'connect', () => {
+      clearTimeout(timer);
+      socket.off('error', fail);
+      resolve(socket);
+    });
+  });
+}
+
+/** A stream whose connection is still being made. */
+function deferredStream(opening: Promise<ClientStream>): ClientStream {
+  let isCancelled = false;
+  const responses = new MessageQueue<Uint8Array>(
+    () => undefined,
+    () => undefined,
+  );
+  let iterator: AsyncIterator<Uint8Array> | undefined;
+  return {
+    send: async (message) => (await opening).send(message),
+    end: () => void opening.then((stream) => stream.end()).catch(() => undefined),
+    cancel: () => {
+      isCancelled = true;
+      responses.end(new GrpcError(GrpcStatus.cancelled, 'context canceled'));
+      opening.then((stream) => stream.cancel()).catch(() => undefined);
+    },
+    responses: {
+      [Symbol.asyncIterator]: () => ({
+        next: async () => {
+          if (isCancelled) return responses.next();
+          iterator ??= (await opening).responses[Symbol.asyncIterator]();
+          return iterator.next();
+        },
+        return: async () => {
+          const stream = await opening.catch(() => undefined);
+          stream?.cancel();
+          return {value: undefined, done: true};
+        },
+      }),
+    },
+  };
+}

@@ -1,0 +1,400 @@
+/**
+ * One gRPC call on the server: reads its request messages, runs its handler, writes its answer. A unary call is one
+ * promise and a few bytes written; streams are pulled only as fast as the client reads.
+ */
+
+import {assert} from '../../engine/errors.ts';
+import type {Deadline} from './deadlines.ts';
+import {MESSAGE_PREFIX_BYTES, MessageReader, packMessage} from './grpc-message.ts';
+import type {Call, GrpcMethod, ServerStreamMethod, UnaryMethod} from './grpc-method.ts';
+import {GrpcError, GrpcStatus} from './grpc-status.ts';
+import type {HeaderField} from './hpack/header-field.ts';
+import {STREAM_WINDOW_BYTES} from './limits.ts';
+import {MessageQueue} from './message-queue.ts';
+import type {RequestHead} from './request-head.ts';
+import type {CallHost, ServerContext} from './server-context.ts';
+import {Stream, type StreamAbort} from './stream.ts';
+
+type Unary = UnaryMethod<unknown, unknown>;
+type ServerStream = ServerStreamMethod<unknown, unknown>;
+
+export class ServerCall extends Stream implements Call {
+  declare readonly connection: CallHost;
+  readonly #context: ServerContext;
+  readonly #head: RequestHead;
+  readonly #method: GrpcMethod;
+  #reader: MessageReader | undefined;
+  /** The one request message of a unary or server-stream call. */
+  #message: Uint8Array | undefined;
+  /** The request messages of a bidi call. */
+  #requests: MessageQueue<unknown> | undefined;
+  /** Received bytes that the peer is not given back yet, since the handler lags behind. */
+  #withheldBytes = 0;
+  #receivedBytes = 0;
+  #isRunning = false;
+  #isOrphan = false;
+  /** The answer is on its way, or nobody waits for one. */
+  #isFinished = false;
+  #hasSentHeaders = false;
+  #abort: AbortController | undefined;
+  #abortReason: GrpcError | undefined;
+  #deadline: Deadline | undefined;
+  /** The pump waits for the client to read. */
+  #onDrained: (() => void) | undefined;
+  #responses: AsyncIterator<unknown> | undefined;
+
+  constructor(
+    connection: CallHost,
+    id: number,
+    sendWindow: number,
+    context: ServerContext,
+    head: RequestHead,
+    method: GrpcMethod,
+  ) {
+    super(connection, id, sendWindow);
+    this.#context = context;
+    this.#head = head;
+    this.#method = method;
+  }
+
+  // ---- What the handler sees ----------------------------------------------------------------------------------
+
+  metadata(name: string): string | undefined {
+    return this.#head.metadata(name);
+  }
+
+  get timeoutMs(): number | undefined {
+    return this.#head.timeoutMs;
+  }
+
+  get remote(): string {
+    return this.connection.remote;
+  }
+
+  /** Made on demand: most handlers never ask. */
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#abortReason !== undefined) this.#abort.abort(this.#abortReason);
+    }
+    return this.#abort.signal;
+  }
+
+  // ---- What comes in ------------------------------------------------------------------------------------------
+
+  /** Called once, right after the stream was opened. */
+  begin(): void {
+    this.#context.observer?.callStarted?.(this.#method);
+    const timeoutMs = this.#head.timeoutMs;
+    if (timeoutMs !== undefined) {
+      this.#deadline = this.#context.deadlines.add(timeoutMs, () => this.#expire());
+    }
+    if (this.#context.beforeCall !== undefined) {
+      try {
+        this.#context.beforeCall(this.#method.path, this);
+      } catch (error) {
+        this.#fail(error);
+        return;
+      }
+    }
+    if (this.#method.kind !== 'bidi') return;
+    this.#requests = new MessageQueue(
+      (bytes) => this.#requestTaken(bytes),
+      () => this.#creditWithheld(),
+    );
+    const method = this.#method;
+    const requests = this.#requests;
+    this.#stream(() => method.handle(requests, this));
+  }
+
+  receiveData(chunk: Buffer, start: number, end: number): void {
+    const bytes = end - start;
+    this.#receivedBytes += bytes;
+    if (this.#isFinished) {
+      this.credit(bytes);
+      return;
+    }
+    // The usual request: one whole, plain message in one piece.
+    if (
+      this.#reader === undefined &&
+      bytes >= MESSAGE_PREFIX_BYTES &&
+      chunk[start] === 0 &&
+      bytes - MESSAGE_PREFIX_BYTES === chunk.readUInt32BE(start + 1) &&
+      bytes - MESSAGE_PREFIX_BYTES <= this.#context.maxReceiveBytes
+    ) {
+      this.#receiveMessage(chunk.subarray(start + MESSAGE_PREFIX_BYTES, end));
+    } else {
+      this.#readPieces(chunk, start, end);
+    }
+    if (this.isClosed) return;
+    // A reader that lags behind keeps its window shut.
+    if (this.#requests !== undefined && this.#requests.bytes > STREAM_WINDOW_BYTES)
+      this.#withheldBytes += bytes;
+    else this.credit(bytes);
+  }
+
+  #readPieces(chunk: Buffer, start: number, end: number): void {
+    const encoding = this.#head.encoding === 'gzip' ? 'gzip' : 'identity';
+    this.#reader ??= new MessageReader(this.#context.maxReceiveBytes, encoding);
+    const heldBefore = this.#reader.heldBytes;
+    try {
+      this.#reader.push(chunk, start, end, (message) => this.#receiveMessage(message));
+    } catch (error) {
+      this.#fail(error);
+    }
+    if (this.isClosed) return;
+    const held = this.#reader.heldBytes - heldBefore;
+    if (held > 0) this.hold(held);
+    else if (held < 0) this.release(-held);
+  }
+
+  #receiveMessage(message: Uint8Array): void {
+    if (this.#isFinished) return;
+    this.#context.observer?.messageReceived?.(this.#method, message.length);
+    if (this.#requests === undefined) {
+      if (this.#message !== undefined) {
+        this.#fail(
+          new GrpcError(GrpcStatus.internal, 'grpc: more than one request message for a unary call'),
+        );
+        return;
+      }
+      this.#message = message;
+      return;
+    }
+    const request = this.#decode(message);
+    if (request === undefined) return;
+    if (!this.#requests.push(request.value, message.length)) this.hold(message.length);
+  }
+
+  #requestTaken(bytes: number): void {
+    if (this.isClosed) return;
+    this.release(bytes);
+    if (this.#requests!.bytes <= STREAM_WINDOW_BYTES) this.#creditWithheld();
+  }
+
+  #creditWithheld(): void {
+    const bytes = this.#withheldBytes;
+    this.#withheldBytes = 0;
+    if (bytes > 0 && !this.isClosed) this.credit(bytes);
+  }
+
+  #decode(message: Uint8Array): {readonly value: unknown} | undefined {
+    try {
+      return {value: this.#method.decode(message)};
+    } catch (error) {
+      this.#fail(this.#unreadable(error));
+      return undefined;
+    }
+  }
+
+  receiveHeaders(_fields: readonly HeaderField[], endStream: boolean): void {
+    assert(endStream, 'trailers end the stream');
+    this.connection.endRequest(this);
+  }
+
+  receiveEnd(): void {
+    if (this.#isFinished) return;
+    const {contentLength} = this.#head;
+    if (contentLength !== undefined && contentLength !== this.#receivedBytes) {
+      this.connection.malformed(this.id, 'content-length is not the length of the content');
+      return;
+    }
+    if (this.#reader !== undefined && !this.#reader.isAtBoundary) {
+      this.#fail(new GrpcError(GrpcStatus.internal, 'grpc: the request ended within a message'));
+      return;
+    }
+    if (this.#requests !== undefined) {
+      this.#requests.end();
+      return;
+    }
+    const message = this.#message;
+    if (message === undefined) {
+      this.#fail(new GrpcError(GrpcStatus.internal, 'grpc: the request ended without a message'));
+      return;
+    }
+    this.#message = undefined;
+    if (this.#method.kind === 'unary') this.#runUnary(this.#method, message);
+    else this.#runServerStream(this.#method as ServerStream, message);
+  }
+
+  aborted(abort: StreamAbort): void {
+    this.#stop(new GrpcError(GrpcStatus.cancelled, 'context canceled', `${abort.by}: ${abort.detail}`));
+  }
+
+  // ---- Running ------------------------------------------------------------------------------------------------
+
+  #runUnary(method: Unary, message: Uint8Array): void {
+    let request: unknown;
+    try {
+      request = method.decode(message);
+    } catch (error) {
+      this.#fail(this.#unreadable(error));
+      return;
+    }
+    let promise: Promise<unknown>;
+    try {
+      promise = method.handle(request, this);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#isRunning = true;
+    promise.then(
+      (response) => {
+        this.#ran();
+        if (this.#isFinished) return;
+        try {
+          this.#respond(method.encode(response));
+        } catch (error) {
+          this.#fail(error);
+        }
+      },
+      (error) => {
+        this.#ran();
+        this.#fail(error);
+      },
+    );
+  }
+
+  #runServerStream(method: ServerStream, message: Uint8Array): void {
+    const request = this.#decode(message);
+    if (request !== undefined) this.#stream(() => method.handle(request.value, this));
+  }
+
+  /** The whole answer of a unary call. */
+  #respond(message: Uint8Array): void {
+    const {connection} = this;
+    this.#finish(GrpcStatus.ok);
+    this.#context.observer?.messageSent?.(this.#method, message.length);
+    connection.writeHeaders(this.id, connection.okHeaders(this.#isGzip), false);
+    this.#hasSentHeaders = true;
+    this.#send(message);
+    this.sendTrailers(connection.okTrailers());
+  }
+
+  #send(message: Uint8Array): boolean {
+    if (!this.#isGzip) return this.sendMessage(message, false, false);
+    const packed = packMessage(message);
+    return this.sendMessage(packed.bytes, packed.isCompressed, false);
+  }
+
+  /** As gRPC servers do: a client that compresses its request gets a compressed answer. */
+  get #isGzip(): boolean {
+    return this.#head.encoding === 'gzip';
+  }
+
+  #stream(start: () => AsyncIterable<unknown>): void {
+    this.#isRunning = true;
+    this.#pump(start).then(
+      () => {
+        this.#ran();
+        this.#endStream();
+      },
+      (error) => {
+        this.#ran();
+        this.#fail(error);
+      },
+    );
+  }
+
+  async #pump(start: () => AsyncIterable<unknown>): Promise<void> {
+    const responses = start()[Symbol.asyncIterator]();
+    this.#responses = responses;
+    for (;;) {
+      const result = await responses.next();
+      if (result.done === true || this.#isFinished) return;
+      const message = this.#method.encode(result.value);
+      this.#openResponse();
+      this.#context.observer?.messageSent?.(this.#method, message.length);
+      if (this.#send(message)) continue;
+      await new Promise<void>((resolve) => {
+        this.#onDrained = resolve;
+      });
+      if (this.#isFinished) return;
+    }
+  }
+
+  #openResponse(): void {
+    if (this.#hasSentHeaders) return;
+    this.#hasSentHeaders = true;
+    this.connection.writeHeaders(this.id, this.connection.okHeaders(this.#isGzip), false);
+  }
+
+  drained(): void {
+    const resume = this.#onDrained;
+    this.#onDrained = undefined;
+    resume?.();
+  }
+
+  /** The handler has settled. */
+  #ran(): void {
+    this.#isRunning = false;
+    if (!this.#isOrphan) return;
+    this.#isOrphan = false;
+    this.connection.orphanEnded();
+  }
+
+  // ---- Ends ---------------------------------------------------------------------------------------------------
+
+  #endStream(): void {
+    if (this.#isFinished) return;
+    this.#finish(GrpcStatus.ok);
+    this.#openResponse();
+    this.sendTrailers(this.connection.okTrailers());
+  }
+
+  #fail(thrown: unknown): void {
+    if (this.#isFinished) return;
+    const error =
+      thrown instanceof GrpcError ? thrown : new GrpcError(GrpcStatus.unknown, messageOf(thrown), thrown);
+    this.#finish(error.status);
+    if (!this.isClosed) {
+      this.sendTrailers(this.connection.errorTrailers(error.status, error.message, !this.#hasSentHeaders));
+    }
+    this.#stop(error);
+  }
+
+  #unreadable(error: unknown): GrpcError {
+    if (error instanceof GrpcError) return error;
+    return new GrpcError(
+      GrpcStatus.internal,
+      `grpc: error unmarshalling request: ${messageOf(error)}`,
+      error,
+    );
+  }
+
+  #expire(): void {
+    this.#deadline = undefined;
+    this.#fail(new GrpcError(GrpcStatus.deadlineExceeded, 'context deadline exceeded'));
+  }
+
+  #finish(status: GrpcStatus): void {
+    this.#isFinished = true;
+    if (this.#deadline !== undefined) {
+      this.#context.deadlines.remove(this.#deadline);
+      this.#deadline = undefined;
+    }
+    this.#context.observer?.callEnded?.(this.#method, status);
+  }
+
+  /** Tells a handler that still runs that nobody waits for it. */
+  #stop(reason: GrpcError): void {
+    if (!this.#isFinished) this.#finish(reason.status);
+    this.#abortReason = reason;
+    this.#abort?.abort(reason);
+    this.#requests?.end(reason);
+    this.drained();
+    if (!this.#isRunning || this.#isOrphan) return;
+    this.#isOrphan = true;
+    this.connection.orphanBegan();
+    // An iterator that is no generator may wait for nothing but this.
+    this.#responses?.return?.(undefined)?.then(undefined, (error: unknown) => {
+      const fields = {method: this.#method.path, error: messageOf(error)};
+      this.#context.logger.debug('a handler failed after its call was cancelled', fields);
+    });
+  }
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

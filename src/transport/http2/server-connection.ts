@@ -1,0 +1,405 @@
+/**
+ * The server's end of a connection: the client's preface, new streams and what they may cost, answers' header blocks,
+ * PING enforcement, draining. Source: RFC 9113; gRPC's keep-alive and graceful shutdown as its servers do them.
+ */
+
+import type {Socket} from 'node:net';
+import {Connection} from './connection.ts';
+import {ConnectionError, ErrorCode, errorCodeName} from './errors.ts';
+import {CLIENT_PREFACE, FrameType} from './frame.ts';
+import {GrpcStatus} from './grpc-status.ts';
+import {encodeMessage} from './grpc-text.ts';
+import {HeadCache} from './head-cache.ts';
+import type {HeaderField} from './hpack/header-field.ts';
+import {KeepAlive} from './keep-alive.ts';
+import {
+  CONCURRENT_STREAMS_MAX,
+  CONNECTION_WINDOW_BYTES,
+  HANDSHAKE_TIMEOUT_MS,
+  HEADER_LIST_BYTES_MAX,
+  HELD_BYTES_PER_CONNECTION_MAX,
+  ORPHANS_PER_CONNECTION_MAX,
+  STREAM_COST_BYTES,
+  STREAM_WINDOW_BYTES,
+} from './limits.ts';
+import {PingPolicy} from './ping-policy.ts';
+import {type RequestHead, readRequestHead} from './request-head.ts';
+import {ServerCall} from './server-call.ts';
+import type {CallHost, ServerContext} from './server-context.ts';
+import {encodeSettings, SettingId, WINDOW_SIZE_MAX} from './settings.ts';
+import type {Stream} from './stream.ts';
+
+const OUR_SETTINGS = encodeSettings([
+  [SettingId.maxConcurrentStreams, CONCURRENT_STREAMS_MAX],
+  [SettingId.initialWindowSize, STREAM_WINDOW_BYTES],
+  [SettingId.maxHeaderListSize, HEADER_LIST_BYTES_MAX],
+]);
+
+const GRPC_CONTENT_TYPE = /^application\/grpc(?:$|[+;])/;
+const ENCODINGS = new Set(['', 'identity', 'gzip']);
+/** Payload of the PING between the two GOAWAYs of a drain. */
+const DRAIN_PING = Buffer.from('kvd-bye!', 'latin1');
+
+export class ServerConnection extends Connection implements CallHost {
+  readonly remote: string;
+  readonly #context: ServerContext;
+  readonly #onEnded: (connection: ServerConnection) => void;
+  readonly #heads = new HeadCache();
+  readonly #pings: PingPolicy;
+  readonly #keepAlive: KeepAlive;
+  #handshakeTimer: NodeJS.Timeout | undefined;
+  #prefaceBytes = 0;
+  #lastStreamId = 0;
+  #orphans = 0;
+  #isDraining = false;
+  #isLastCall = false;
+  /** Remembered header blocks of good answers; they hold as long as the encoder's table does. */
+  #okHeaders: Buffer | undefined;
+  #okTrailers: Buffer | undefined;
+
+  constructor(
+    socket: Socket,
+    firstBytes: Buffer | undefined,
+    remote: string,
+    context: ServerContext,
+    onEnded: (connection: ServerConnection) => void,
+  ) {
+    super(socket, 'server');
+    this.remote = remote;
+    this.#context = context;
+    this.#onEnded = onEnded;
+    this.#pings = new PingPolicy(context.keepAlive.minTimeMs);
+    this.#keepAlive = new KeepAlive({
+      intervalMs: context.keepAlive.intervalMs,
+      timeoutMs: context.keepAlive.timeoutMs,
+      ping: (payload) => this.writePing(payload),
+      dead: () => this.lost('keep-alive: no answer'),
+    });
+    this.#handshakeTimer = setTimeout(() => this.#handshakeOverdue(), HANDSHAKE_TIMEOUT_MS);
+    this.writeFrame(FrameType.settings, 0, 0, OUR_SETTINGS, 0, OUR_SETTINGS.length);
+    this.writeWindowUpdate(0, CONNECTION_WINDOW_BYTES - 65_535);
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    if (firstBytes !== undefined) this.#read(firstBytes);
+  }
+
+  // ---- Reading ------------------------------------------------------------------------------------------------
+
+  #read(chunk: Buffer): void {
+    this.#keepAlive.heard();
+    let from = 0;
+    if (this.#prefaceBytes < CLIENT_PREFACE.length) {
+      const length = Math.min(chunk.length, CLIENT_PREFACE.length - this.#prefaceBytes);
+      const isRight =
+        chunk.compare(CLIENT_PREFACE, this.#prefaceBytes, this.#prefaceBytes + length, 0, length) === 0;
+      if (!isRight) {
+        this.fail(new ConnectionError(ErrorCode.protocolError, 'no HTTP/2 preface'));
+        return;
+      }
+      this.#prefaceBytes += length;
+      from = length;
+    }
+    if (from < chunk.length) this.receive(chunk, from);
+    if (this.hasPeerSettings && this.#handshakeTimer !== undefined) {
+      clearTimeout(this.#handshakeTimer);
+      this.#handshakeTimer = undefined;
+      this.#keepAlive.start();
+    }
+  }
+
+  protected receiveHeaderBlock(
+    id: number,
+    endStream: boolean,
+    block: Buffer,
+    start: number,
+    end: number,
+  ): void {
+    if (id <= this.#lastStreamId) {
+      this.#laterBlock(id, endStream, block, start, end);
+      return;
+    }
+    if ((id & 1) === 0) throw new ConnectionError(ErrorCode.protocolError, `a client opened stream ${id}`);
+    this.#lastStreamId = id;
+    const {table} = this.decoder;
+    const {generation} = table;
+    let head: RequestHead | string | undefined = this.#heads.find(generation, block, start, end);
+    if (head === undefined) {
+      const fields: HeaderField[] = [];
+      const bytes = this.decoder.decode(block, start, end, fields, HEADER_LIST_BYTES_MAX);
+      if (bytes > HEADER_LIST_BYTES_MAX) {
+        this.#refuseList(id, endStream, bytes);
+        return;
+      }
+      head = readRequestHead(fields);
+      if (typeof head === 'string') {
+        this.malformed(id, head);
+        return;
+      }
+      head.route = this.#context.methods.get(head.path);
+      if (table.generation === generation) this.#heads.remember(generation, block, start, end, head);
+    }
+    this.#open(id, endStream, head);
+  }
+
+  /** Trailers, or a block for a stream that is gone: decoded in any case, since the table depends on it. */
+  #laterBlock(id: number, endStream: boolean, block: Buffer, start: number, end: number): void {
+    const fields: HeaderField[] = [];
+    this.decoder.decode(block, start, end, fields, HEADER_LIST_BYTES_MAX);
+    const stream = this.streams.get(id);
+    if (stream === undefined || stream.isRemoteEnded) {
+      this.strayHeaders(id, stream);
+      return;
+    }
+    if (!endStream) {
+      this.malformed(id, 'trailers that do not end the stream');
+      return;
+    }
+    if (fields.some((field) => field.isMalformed || field.name.startsWith(':'))) {
+      this.malformed(id, 'trailers with a pseudo field or forbidden characters');
+      return;
+    }
+    stream.receiveHeaders(fields, endStream);
+  }
+
+  #open(id: number, endStream: boolean, head: RequestHead): void {
+    if (this.#isLastCall || !this.#mayOpen()) {
+      this.resetStream(id, ErrorCode.refusedStream, 'refused');
+      return;
+    }
+    const {route} = head;
+    const refusal = refuse(head);
+    if (refusal !== undefined) {
+      this.#answerAtOnce(id, endStream, refusal.http, refusal.status, refusal.message);
+      return;
+    }
+    if (route === undefined) {
+      this.#answerAtOnce(
+        id,
+        endStream,
+        '200',
+        GrpcStatus.unimplemented,
+        unknownMethod(head.path, this.#context),
+      );
+      return;
+    }
+    const call = new ServerCall(this, id, this.peer.initialWindowSize, this.#context, head, route);
+    this.streams.set(id, call);
+    call.begin();
+    if (endStream && !call.isClosed) this.remoteEnd(call);
+  }
+
+  #mayOpen(): boolean {
+    return (
+      this.streams.size < CONCURRENT_STREAMS_MAX &&
+      this.heldBytes + this.streams.size * STREAM_COST_BYTES < HELD_BYTES_PER_CONNECTION_MAX &&
+      this.#orphans < ORPHANS_PER_CONNECTION_MAX
+    );
+  }
+
+  #refuseList(id: number, endStream: boolean, bytes: number): void {
+    const message = `grpc: received a header list larger than max (${bytes} vs. ${HEADER_LIST_BYTES_MAX})`;
+    this.#answerAtOnce(id, endStream, '431', GrpcStatus.resourceExhausted, message);
+  }
+
+  /** Answers without ever making a stream. */
+  #answerAtOnce(id: number, endStream: boolean, http: string, status: GrpcStatus, message: string): void {
+    this.writeHeaders(id, this.#errorBlock(http, status, message), true);
+    if (!endStream) this.resetStream(id, ErrorCode.noError, 'answered early');
+  }
+
+  endRequest(stream: Stream): void {
+    this.remoteEnd(stream);
+  }
+
+  malformed(streamId: number, detail: string): void {
+    this.#context.logger.debug('a malformed HTTP/2 request', {remote: this.remote, detail});
+    this.resetStream(streamId, ErrorCode.protocolError, detail);
+  }
+
+  protected isIdle(streamId: number): boolean {
+    return streamId > this.#lastStreamId || (streamId & 1) === 0;
+  }
+
+  protected lastSeenStreamId(): number {
+    return this.#lastStreamId;
+  }
+
+  protected receivePing(): void {
+    if (this.#pings.isTooMany(this.streams.size > 0)) {
+      throw new ConnectionError(ErrorCode.enhanceYourCalm, 'too_many_pings');
+    }
+  }
+
+  protected receivePingAck(payload: Buffer): void {
+    if (payload.equals(DRAIN_PING) && this.#isDraining) this.#refuseMore();
+    else this.#keepAlive.heard();
+  }
+
+  protected receiveGoaway(_lastStreamId: number, code: number, debug: string): void {
+    // The client will open no more streams; those that are open go on. It closes the connection itself.
+    if (code === ErrorCode.noError) return;
+    this.#context.logger.debug('a client is leaving', {
+      remote: this.remote,
+      code: errorCodeName(code),
+      debug,
+    });
+  }
+
+  // ---- Answers ------------------------------------------------------------------------------------------------
+
+  okHeaders(isGzip: boolean): Buffer {
+    this.#pings.answered();
+    if (this.#okHeaders !== undefined && !isGzip && !this.encoder.hasSizeUpdate) return this.#okHeaders;
+    const {encoder} = this;
+    const before = encoder.generation;
+    encoder.begin();
+    encoder.add(':status', '200', 'index');
+    encoder.add('content-type', 'application/grpc', 'index');
+    if (isGzip) encoder.add('grpc-encoding', 'gzip', 'index');
+    const block = encoder.end();
+    // From the second time on the table does not change, and the bytes neither.
+    if (!isGzip && encoder.generation === before) this.#okHeaders = Buffer.from(block);
+    else this.#forgetBlocks();
+    return block;
+  }
+
+  okTrailers(): Buffer {
+    if (this.#okTrailers !== undefined && !this.encoder.hasSizeUpdate) return this.#okTrailers;
+    const {encoder} = this;
+    const before = encoder.generation;
+    encoder.begin();
+    encoder.add('grpc-status', '0', 'index');
+    const block = encoder.end();
+    if (encoder.generation === before) this.#okTrailers = Buffer.from(block);
+    else this.#forgetBlocks();
+    return block;
+  }
+
+  /** The table has changed: indexes in remembered blocks mean something else now. */
+  #forgetBlocks(): void {
+    this.#okHeaders = undefined;
+    this.#okTrailers = undefined;
+  }
+
+  errorTrailers(status: GrpcStatus, message: string, isAlone: boolean): Buffer {
+    if (isAlone) return this.#errorBlock('200', status, message);
+    this.encoder.begin();
+    this.#addStatus(status, message);
+    return this.encoder.end();
+  }
+
+  #errorBlock(http: string, status: GrpcStatus, message: string): Buffer {
+    this.#pings.answered();
+    const before = this.encoder.generation;
+    this.encoder.begin();
+    this.encoder.add(':status', http, 'plain');
+    this.encoder.add('content-type', 'application/grpc', 'index');
+    this.#addStatus(status, message);
+    if (this.encoder.generation !== before) this.#forgetBlocks();
+    return this.encoder.end();
+  }
+
+  #addStatus(status: GrpcStatus, message: string): void {
+    this.encoder.add('grpc-status', String(status), 'plain');
+    if (message !== '') this.encoder.add('grpc-message', encodeMessage(message), 'plain');
+  }
+
+  // ---- Ends ---------------------------------------------------------------------------------------------------
+
+  override dataWritten(bytes: number): void {
+    this.#pings.answered();
+    super.dataWritten(bytes);
+  }
+
+  override streamEnded(stream: Stream): void {
+    if (stream.isClosed) return;
+    if (stream.isRemoteEnded) this.remove(stream);
+    // The client may stop sending: nobody reads it any more (RFC 9113, section 8.1).
+    else this.resetStream(stream.id, ErrorCode.noError, 'answered early');
+  }
+
+  orphanBegan(): void {
+    this.#orphans++;
+  }
+
+  orphanEnded(): void {
+    this.#orphans--;
+  }
+
+  /** Lets running calls finish and takes no new ones; the connection closes itself when they are done. */
+  drain(): void {
+    if (this.isClosed || this.#isDraining) return;
+    this.#isDraining = true;
+    // Streams that the client opens before it has read this are still served: the PING's answer comes behind them.
+    this.writeGoaway(WINDOW_SIZE_MAX, ErrorCode.noError, 'graceful_stop');
+    this.writePing(DRAIN_PING);
+  }
+
+  #refuseMore(): void {
+    if (this.#isLastCall) return;
+    this.#isLastCall = true;
+    this.writeGoaway(this.#lastStreamId, ErrorCode.noError, 'graceful_stop');
+    this.streamsChanged();
+  }
+
+  protected override streamsChanged(): void {
+    if (this.#isLastCall && this.streams.size === 0) this.shutDown(ErrorCode.noError, 'drained');
+  }
+
+  /** Ends the connection and all its calls now. */
+  close(): void {
+    this.shutDown(ErrorCode.noError, 'the server is closing');
+  }
+
+  #handshakeOverdue(): void {
+    this.#handshakeTimer = undefined;
+    this.fail(new ConnectionError(ErrorCode.settingsTimeout, 'no preface and SETTINGS in time'));
+  }
+
+  protected ended(detail: string, error: ConnectionError | undefined): void {
+    clearTimeout(this.#handshakeTimer);
+    this.#keepAlive.stop();
+    const {logger} = this.#context;
+    if (error === undefined) logger.debug('a client connection has ended', {remote: this.remote, detail});
+    else logger.warn('a client broke HTTP/2', {remote: this.remote, code: errorCodeName(error.code), detail});
+    this.#onEnded(this);
+  }
+}
+
+interface Refusal {
+  readonly http: string;
+  readonly status: GrpcStatus;
+  readonly message: string;
+}
+
+/** What makes a request no gRPC call that we can serve. */
+function refuse(head: RequestHead): Refusal | undefined {
+  if (head.method !== 'POST') {
+    const message = `grpc: the method is ${head.method}, which should be POST`;
+    return {http: '405', status: GrpcStatus.internal, message};
+  }
+  if (!GRPC_CONTENT_TYPE.test(head.contentType)) {
+    const message = `invalid gRPC request content-type "${head.contentType}"`;
+    return {http: '415', status: GrpcStatus.internal, message};
+  }
+  if (!ENCODINGS.has(head.encoding)) {
+    const message = `grpc: Decompressor is not installed for grpc-encoding "${head.encoding}"`;
+    return {http: '200', status: GrpcStatus.unimplemented, message};
+  }
+  if (head.malformedTimeout === undefined) return undefined;
+  return {
+    http: '200',
+    status: GrpcStatus.internal,
+    message: `malformed grpc-timeout: ${head.malformedTimeout}`,
+  };
+}
+
+function unknownMethod(path: string, context: ServerContext): string {
+  const slash = path.lastIndexOf('/');
+  const service = path.slice(1, slash);
+  if (!path.startsWith('/') || slash <= 0) return `malformed method name: "${path}"`;
+  for (const known of context.methods.keys()) {
+    if (known.startsWith(`/${service}/`))
+      return `unknown method ${path.slice(slash + 1)} for service ${service}`;
+  }
+  return `unknown service ${service}`;
+}

@@ -1,0 +1,244 @@
+/**
+ * One HTTP/2 stream that carries length-prefixed messages: its two halves, its windows, and what waits to be sent
+ * on it. What the messages mean is the business of server-call.ts and client-call.ts.
+ * Source: RFC 9113, section 5.1; message framing: the gRPC protocol over HTTP/2.
+ */
+
+import {assert} from '../../engine/errors.ts';
+import type {WindowTuner} from './flow-control.ts';
+import {FRAME_HEAD_BYTES, FrameFlag, FrameType, writeFrameHead} from './frame.ts';
+import {MESSAGE_PREFIX_BYTES, writeMessagePrefix} from './grpc-message.ts';
+import type {HeaderField} from './hpack/header-field.ts';
+import {COPIED_MESSAGE_BYTES_MAX, DATA_FRAME_BYTES_MAX, STREAM_WINDOW_BYTES} from './limits.ts';
+import type {WriteBatch} from './write-batch.ts';
+
+/** Why a stream ended before both sides were done. */
+export interface StreamAbort {
+  readonly by: 'peer' | 'us' | 'connection';
+  /** The code of RST_STREAM or GOAWAY; `internalError` where there was none. */
+  readonly code: number;
+  readonly detail: string;
+  /** The peer has surely not looked at it: it may be tried again elsewhere. */
+  readonly isUnprocessed: boolean;
+}
+
+/** What a stream needs of its connection. */
+export interface StreamHost {
+  readonly out: WriteBatch;
+  readonly tuner: WindowTuner;
+  /** Bytes held in memory for the peer, over all streams. Moved by the streams. */
+  heldBytes: number;
+  /** Whether a DATA frame of this payload can be written right now, as one frame. */
+  mayWrite(stream: Stream, bytes: number): boolean;
+  /** A DATA frame was put into `out`. */
+  dataWritten(bytes: number): void;
+  /** Gives the stream a turn as soon as it may send. */
+  enqueue(stream: Stream): void;
+  writeHeaders(streamId: number, block: Uint8Array, endStream: boolean): void;
+  writeEmptyData(streamId: number): void;
+  writeWindowUpdate(streamId: number, increment: number): void;
+  measureRoundTrip(): void;
+  /** Our half of the stream is done. */
+  streamEnded(stream: Stream): void;
+}
+
+interface Outgoing {
+  readonly message: Uint8Array;
+  readonly isCompressed: boolean;
+  /** Its last frame ends our half. */
+  isLast: boolean;
+}
+
+export abstract class Stream {
+  readonly id: number;
+  readonly connection: StreamHost;
+  sendWindow: number;
+  isRemoteEnded = false;
+  isLocalEnded = false;
+  isClosed = false;
+  /** In the connection's queue of streams that could send now. Owned by the connection. */
+  isQueued = false;
+  /** Receive window; see flow-control.ts. Kept in place of an object, since most streams never announce any. */
+  receiveAvailable = STREAM_WINDOW_BYTES;
+  #receiveSize = STREAM_WINDOW_BYTES;
+  #uncredited = 0;
+  /** What this stream holds in memory for its peer; counted in the connection's budget. */
+  #heldBytes = 0;
+  #outgoing: Outgoing[] | undefined;
+  /** Bytes of the first outgoing message, prefix included, that are already written. */
+  #sentOfFirst = 0;
+  #trailers: Buffer | undefined;
+
+  constructor(connection: StreamHost, id: number, sendWindow: number) {
+    this.connection = connection;
+    this.id = id;
+    this.sendWindow = sendWindow;
+  }
+
+  /** Content of a DATA frame, `chunk[start, end)`; the memory may be kept. Must lead to `credit` of as many bytes. */
+  abstract receiveData(chunk: Buffer, start: number, end: number): void;
+  /** A header block behind the first one of a request; any of a response. */
+  abstract receiveHeaders(fields: readonly HeaderField[], endStream: boolean): void;
+  /** The peer has said everything. */
+  abstract receiveEnd(): void;
+  /** The stream is closed before its time; nothing can be sent or received any more. */
+  abstract aborted(abort: StreamAbort): void;
+  /** All that waited has been handed to the socket. */
+  abstract drained(): void;
+
+  get hasOutgoing(): boolean {
+    return this.#outgoing !== undefined && this.#outgoing.length > 0;
+  }
+
+  /** Gives received bytes back to the peer's window. */
+  credit(bytes: number): void {
+    this.#uncredited += bytes;
+    if (this.#uncredited * 2 < this.#receiveSize || this.isRemoteEnded || this.isClosed) return;
+    const target = this.connection.tuner.streamTarget;
+    const increment = this.#uncredited + Math.max(0, target - this.#receiveSize);
+    this.#receiveSize = Math.max(this.#receiveSize, target);
+    this.#uncredited = 0;
+    this.receiveAvailable += increment;
+    this.connection.writeWindowUpdate(this.id, increment);
+    this.connection.measureRoundTrip();
+  }
+
+  hold(bytes: number): void {
+    this.#heldBytes += bytes;
+    this.connection.heldBytes += bytes;
+  }
+
+  release(bytes: number): void {
+    this.#heldBytes -= bytes;
+    this.connection.heldBytes -= bytes;
+    assert(this.#heldBytes >= 0, 'a stream releases what it held');
+  }
+
+  /**
+   * Sends or queues one message.
+   * @param isLast nothing follows, not even trailers (a client's way)
+   * @returns false when it had to wait: `drained` will be called
+   */
+  sendMessage(message: Uint8Array, isCompressed: boolean, isLast: boolean): boolean {
+    assert(!this.isLocalEnded && this.#trailers === undefined, 'nothing is sent behind the end');
+    if (this.isClosed) return true;
+    const bytes = MESSAGE_PREFIX_BYTES + message.length;
+    if (!this.hasOutgoing && this.connection.mayWrite(this, bytes)) {
+      this.#writeData(message, isCompressed, 0, bytes, isLast);
+      if (isLast) this.#localEnd();
+      return true;
+    }
+    this.#outgoing ??= [];
+    this.#outgoing.push({message, isCompressed, isLast});
+    this.hold(bytes);
+    this.connection.enqueue(this);
+    return !this.hasOutgoing;
+  }
+
+  /** Ends our half with a header block, behind everything that waits. */
+  sendTrailers(block: Buffer): void {
+    if (this.isClosed) return;
+    if (this.hasOutgoing) {
+      // The block lies in the encoder's buffer.
+      this.#trailers = Buffer.from(block);
+      return;
+    }
+    this.connection.writeHeaders(this.id, block, true);
+    this.#localEnd();
+  }
+
+  /** Ends our half without trailers (a client's way). */
+  sendEnd(): void {
+    if (this.isClosed || this.isLocalEnded) return;
+    const last = this.#outgoing?.at(-1);
+    if (last !== undefined) {
+      last.isLast = true;
+      return;
+    }
+    this.connection.writeEmptyData(this.id);
+    this.#localEnd();
+  }
+
+  /** Called by the connection when windows and socket allow: writes one frame. @returns true: there is more */
+  sendNext(bytesMax: number): boolean {
+    const first = this.#outgoing?.[0];
+    if (first === undefined) return false;
+    const left = MESSAGE_PREFIX_BYTES + first.message.length - this.#sentOfFirst;
+    const bytes = Math.min(left, bytesMax, this.sendWindow, DATA_FRAME_BYTES_MAX);
+    if (bytes <= 0) return false;
+    const isEnd = bytes === left;
+    this.#writeData(first.message, first.isCompressed, this.#sentOfFirst, bytes, isEnd && first.isLast);
+    this.#sentOfFirst += bytes;
+    this.release(bytes);
+    if (isEnd) {
+      this.#outgoing!.shift();
+      this.#sentOfFirst = 0;
+      if (first.isLast) this.#localEnd();
+    }
+    if (this.hasOutgoing) return this.sendWindow > 0;
+    this.#outgoingSent();
+    return false;
+  }
+
+  /** Both halves are done, or the stream is aborted: nothing of it may hold memory. */
+  close(): void {
+    this.isClosed = true;
+    this.#outgoing = undefined;
+    this.#trailers = undefined;
+    if (this.#heldBytes > 0) this.release(this.#heldBytes);
+  }
+
+  /** Writes [from, from + bytes) of prefix and message as one DATA frame. */
+  #writeData(
+    message: Uint8Array,
+    isCompressed: boolean,
+    from: number,
+    bytes: number,
+    endStream: boolean,
+  ): void {
+    const {out} = this.connection;
+    const prefixBytes = Math.min(Math.max(0, MESSAGE_PREFIX_BYTES - from), bytes);
+    const bodyFrom = from + prefixBytes - MESSAGE_PREFIX_BYTES;
+    const bodyBytes = bytes - prefixBytes;
+    const isCopied = bodyBytes <= COPIED_MESSAGE_BYTES_MAX;
+    out.reserve(FRAME_HEAD_BYTES + MESSAGE_PREFIX_BYTES + (isCopied ? bodyBytes : 0));
+    const flags = endStream ? FrameFlag.endStream : 0;
+    out.length = writeFrameHead(out.buffer, out.length, bytes, FrameType.data, flags, this.id);
+    if (prefixBytes > 0) {
+      // Only a window smaller than the prefix splits it.
+      const prefix = from === 0 && prefixBytes === MESSAGE_PREFIX_BYTES;
+      if (prefix) out.length = writeMessagePrefix(out.buffer, out.length, message.length, isCompressed);
+      else {
+        const whole = Buffer.alloc(MESSAGE_PREFIX_BYTES);
+        writeMessagePrefix(whole, 0, message.length, isCompressed);
+        out.length += whole.copy(out.buffer, out.length, from, from + prefixBytes);
+      }
+    }
+    if (isCopied) {
+      out.buffer.set(
+        bodyBytes === message.length ? message : message.subarray(bodyFrom, bodyFrom + bodyBytes),
+        out.length,
+      );
+      out.length += bodyBytes;
+    } else {
+      out.append(message.subarray(bodyFrom, bodyFrom + bodyBytes));
+    }
+    this.sendWindow -= bytes;
+    this.connection.dataWritten(bytes);
+  }
+
+  #outgoingSent(): void {
+    const trailers = this.#trailers;
+    if (trailers !== undefined) {
+      this.#trailers = undefined;
+      this.connection.writeHeaders(this.id, trailers, true);
+      this.#localEnd();
+    }
+    this.drained();
+  }
+
+  #localEnd(): void {
+    this.isLocalEnded = true;
+    this.connection.streamEnded(this);
+  }
+}
