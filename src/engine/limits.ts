@@ -186,3 +186,17 @@ export const LEADER_TRANSFER_ELECTIONS = 1;
 
 /** Messages nested in one another: twice the deepest transaction that etcd's default of 128 operations allows. */
 export const PROTO_DEPTH_MAX = 512;
+
+// ---- Snapshot files -----------------------------------------------------------------------------------------
+
+/** One message of the snapshot stream, bytes: etcd's. */
+export const SNAPSHOT_CHUNK_BYTES = 32 * KIB;
+/** One record's pages in a snapshot file, bytes: a length that says more is damage, and is not allocated. */
+export const SNAPSHOT_RUN_BYTES_MAX = 256 * MIB;
+/** Levels of a bucket's tree: at two children each they hold more than any file, so more is a cycle. */
+export const SNAPSHOT_TREE_DEPTH_MAX = 48;
+/** What is read ahead of a walk through a snapshot file, bytes: a disk's cost per request becomes small. */
+export const SNAPSHOT_READ_AHEAD_BYTES = 1 * MIB;
+/** A joining member asks its peers again after this time, and gives up after that, milliseconds. */
+export const JOIN_RETRY_MS = 500;
+export const JOIN_TIMEOUT_MS = 30_000;

@@ -3,7 +3,7 @@
 import {performance} from 'node:perf_hooks';
 import type {Clock, LogFields, Logger, Metrics, Random} from '../../src/engine/ports.ts';
 import {type PeerNetworkOptions, WebSocketPeerNetwork} from '../../src/transport/peer/peer-network.ts';
-import type {MemberOptions, PeerWorld, TestMember} from './peer-network-suite.ts';
+import type {MemberOptions, PeerWorld, TestMember} from './peer-network.contract.ts';
 
 export const realClock: Clock = {
   monotonicMs: () => performance.now(),

@@ -75,13 +75,29 @@ export class SnapshotSender {
       await this.#wait(() => this.#isTaken);
       this.#socket.close(1000);
     } catch (error) {
-      // Not awaited: a source that hangs must not keep the failure from its caller.
-      void iterator.return?.().catch(() => undefined);
       this.#socket.terminate();
+      await this.#end(iterator);
       throw error;
     } finally {
       this.#cancelWatch();
     }
+  }
+
+  /**
+   * Waits until the source is no longer at work: its owner closes what it reads from when {@link send} rejects.
+   * A source that hangs must not keep the failure from its caller for ever.
+   */
+  async #end(iterator: AsyncIterator<Uint8Array>): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const cancel = this.#clock.after(this.#stallMs, resolve);
+      const ended = iterator.return?.() ?? Promise.resolve();
+      ended
+        .catch(() => undefined)
+        .then(() => {
+          cancel();
+          resolve();
+        });
+    });
   }
 
   fail(failure: EngineFailure): void {

@@ -10,7 +10,7 @@ import {EngineError} from '../../../src/engine/errors.ts';
 import {PEER_QUEUE_BYTES_MAX, PEER_SNAPSHOT_QUEUE_CHUNKS} from '../../../src/engine/limits.ts';
 import type {Message} from '../../../src/engine/raft/message.ts';
 import {helloHeaders, welcomeHeaders} from '../../../src/transport/peer/handshake.ts';
-import {append, connect, heartbeat} from '../../contract/peer-network-suite.ts';
+import {append, connect, heartbeat} from '../../contract/peer-network.contract.ts';
 import {type SocketMember, SocketWorld, until} from '../../contract/socket-world.ts';
 
 let world: SocketWorld;

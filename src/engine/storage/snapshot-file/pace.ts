@@ -1,0 +1,43 @@
+/** Tells a long walk over records when to take breath, so that nothing holds the loop for longer than a slice. */
+
+import {SLICE_BYTES, SLICE_KEYS, SLICE_MS} from '../../limits.ts';
+import type {Clock} from '../../ports.ts';
+
+/** Reading the clock costs as much as hashing a record: look only this often. */
+const RECORDS_PER_LOOK = 32;
+/** ... or after this many bytes: about a tenth of a millisecond of copying and hashing. */
+const BYTES_PER_LOOK = SLICE_BYTES / 16;
+
+export class Pace {
+  readonly #clock: Clock;
+  #sinceMs: number;
+  #records = 0;
+  #bytes = 0;
+  #lookAtRecords = RECORDS_PER_LOOK;
+  #lookAtBytes = BYTES_PER_LOOK;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#sinceMs = clock.monotonicMs();
+  }
+
+  /** Counts one record of this size. True: {@link rest} now. */
+  isDue(bytes: number): boolean {
+    this.#records++;
+    this.#bytes += bytes;
+    if (this.#records < this.#lookAtRecords && this.#bytes < this.#lookAtBytes) return false;
+    this.#lookAtRecords = this.#records + RECORDS_PER_LOOK;
+    this.#lookAtBytes = this.#bytes + BYTES_PER_LOOK;
+    const isOver = this.#records >= SLICE_KEYS || this.#bytes >= SLICE_BYTES;
+    return isOver || this.#clock.monotonicMs() - this.#sinceMs >= SLICE_MS;
+  }
+
+  async rest(): Promise<void> {
+    await this.#clock.yield();
+    this.#sinceMs = this.#clock.monotonicMs();
+    this.#records = 0;
+    this.#bytes = 0;
+    this.#lookAtRecords = RECORDS_PER_LOOK;
+    this.#lookAtBytes = BYTES_PER_LOOK;
+  }
+}
