@@ -99,11 +99,16 @@ export class LmdbWriter {
   }
 }
 
-/** The worker's file lies beside this one: `.js` when built, `.ts` under a runner that reads TypeScript. */
+/** The worker's file lies beside this one: `.js` when built, `.ts` when tests run from the sources. */
 function startWorker(): Worker {
-  const isSource = import.meta.url.endsWith('.ts');
-  const url = new URL(`./lmdb-backend-worker.${isSource ? 'ts' : 'js'}`, import.meta.url);
-  return new Worker(url, {execArgv: isSource ? ['--import', 'tsx'] : []});
+  if (!import.meta.url.endsWith('.ts')) {
+    return new Worker(new URL('./lmdb-backend-worker.js', import.meta.url), {execArgv: []});
+  }
+  // Node's worker threads do not take over a TypeScript loader from their parent.
+  const loader = import.meta.resolve('tsx/esm/api');
+  const url = new URL('./lmdb-backend-worker.ts', import.meta.url).href;
+  const code = `import('${loader}').then(({register}) => { register(); return import('${url}'); })`;
+  return new Worker(code, {eval: true, execArgv: []});
 }
 
 /** Fills packs with changes; the loop may run between two of them. */

@@ -1,0 +1,55 @@
+import * as fc from 'fast-check';
+import {describe, expect, it} from 'vitest';
+import {Overlay} from '../../../src/engine/storage/overlay.ts';
+
+const bytes = (text: string) => Buffer.from(text, 'latin1');
+
+describe('overlay', () => {
+  it('Ensure that any sequence of changes is found by key and stands in byte order.', () => {
+    const change = fc.tuple(
+      fc.string({unit: 'binary', minLength: 1, maxLength: 3}).map((s) => bytes(s).toString('latin1')),
+      fc.option(fc.nat(9)),
+    );
+    fc.assert(
+      fc.property(fc.array(change, {maxLength: 300}), (changes) => {
+        const overlay = new Overlay();
+        const model = new Map<string, string | undefined>();
+        for (const [text, value] of changes) {
+          const put = value === null ? undefined : String(value);
+          overlay.set('key', text, bytes(text), put === undefined ? undefined : bytes(put));
+          model.set(text, put);
+        }
+        const table = overlay.table('key');
+        expect(table.size).toBe(model.size);
+        for (const [text, value] of model) expect(table.get(text)?.value?.toString()).toBe(value);
+        const texts = [...table.entries()].map((entry) => entry.text);
+        expect(texts).toEqual([...model.keys()].sort());
+        expect([...overlay.puts()].length + [...overlay.deletes()].length).toBe(model.size);
+      }),
+      {numRuns: 200},
+    );
+  });
+
+  it('Ensure that thousands of keys in any order stay in order, block by block.', () => {
+    for (const step of [1, 7_919, 9_999]) {
+      const overlay = new Overlay();
+      for (let i = 0; i < 10_000; i++) {
+        const text = String((i * step) % 10_000).padStart(5, '0');
+        overlay.set('lease', text, bytes(text), bytes('v'));
+      }
+      const texts = [...overlay.table('lease').entries()].map((entry) => entry.text);
+      expect(texts).toEqual(Array.from({length: 10_000}, (_, i) => String(i).padStart(5, '0')));
+    }
+  });
+
+  it('Ensure that its size follows overwriting and deleting.', () => {
+    const overlay = new Overlay();
+    overlay.set('key', 'a', bytes('a'), Buffer.alloc(1_000));
+    const before = overlay.bytes;
+    overlay.set('key', 'a', bytes('a'), Buffer.alloc(100));
+    expect(overlay.bytes).toBe(before - 900);
+    overlay.set('key', 'a', bytes('a'), undefined);
+    expect(overlay.bytes).toBe(before - 1_000);
+    expect(overlay.changes).toBe(3);
+  });
+});
