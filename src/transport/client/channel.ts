@@ -1,4 +1,4 @@
-/** A connection to one member as the client needs it; the HTTP/2 one is made in open-channel.ts. */
+/** A connection to one endpoint as the client needs it; the HTTP/2 one is made in open-channel.ts. */
 
 export interface ChannelCallOptions {
   readonly metadata: Readonly<Record<string, string>>;
@@ -8,7 +8,7 @@ export interface ChannelCallOptions {
 }
 
 export interface ChannelStream {
-  /** Resolves when the message may leave the queue: wait for it before the next when sending much. */
+  /** Resolves when the next message may be sent without piling up. */
   send(message: Uint8Array): Promise<void>;
   /** Half-closes: no further request will come. */
   end(): void;
@@ -19,12 +19,12 @@ export interface ChannelStream {
 
 export interface Channel {
   readonly endpoint: string;
-  /** False once the connection is gone or going: a new call needs another channel. */
-  readonly isOpen: boolean;
+  /** Sees to it that a connection stands; fails before anything of a call was sent. */
+  connect(options: {timeoutMs: number | undefined; signal: AbortSignal | undefined}): Promise<void>;
   unary(path: string, request: Uint8Array, options: ChannelCallOptions): Promise<Uint8Array>;
   stream(path: string, options: ChannelCallOptions): ChannelStream;
   close(): void;
 }
 
-/** Connects, or throws before anything of a request was sent. */
-export type OpenChannel = (endpoint: string, options: {timeoutMs: number}) => Promise<Channel>;
+/** Makes a channel; connecting comes later. */
+export type OpenChannel = (endpoint: string) => Promise<Channel>;

@@ -90,15 +90,18 @@ export class EndpointPool {
   }
 
   /** @returns the last failure when no endpoint could be reached */
-  async #tryRound({deadlineMs, endpoint}: Patience): Promise<Channel | Error> {
+  async #tryRound(patience: Patience): Promise<Channel | Error> {
+    const {endpoint} = patience;
     const count = endpoint === undefined ? this.#endpoints.length : 1;
     let failure: Error | undefined;
     for (let i = 0; i < count; i++) {
       if (this.#isClosed) throw new GrpcError(GrpcStatus.cancelled, 'context canceled');
       const target = endpoint ?? this.#endpoints[this.#current];
       try {
-        return await this.#open(target, deadlineMs);
+        return await this.#connected(target, patience);
       } catch (error) {
+        // What is no endpoint will not become one.
+        if (error instanceof GrpcError && error.status === GrpcStatus.invalidArgument) throw error;
         failure = error instanceof Error ? error : new Error(String(error), {cause: error});
         this.turnFrom(target);
       }
@@ -106,27 +109,20 @@ export class EndpointPool {
     return failure ?? new Error('no endpoint');
   }
 
-  async #open(endpoint: string, deadlineMs: number | undefined): Promise<Channel> {
-    const known = this.#channels.get(endpoint);
-    if (known !== undefined) {
-      const channel = await known;
-      if (channel.isOpen) return channel;
-      if (this.#channels.get(endpoint) === known) this.#channels.delete(endpoint);
-      return this.#open(endpoint, deadlineMs);
+  async #connected(endpoint: string, {deadlineMs, signal}: Patience): Promise<Channel> {
+    let opening = this.#channels.get(endpoint);
+    if (opening === undefined) {
+      opening = this.#options.open(endpoint);
+      this.#channels.set(endpoint, opening);
     }
-    const leftMs = deadlineMs === undefined ? Number.POSITIVE_INFINITY : deadlineMs - performance.now();
-    const timeoutMs = Math.max(1, Math.min(this.#options.dialTimeoutMs, leftMs));
-    const opening = this.#options.open(endpoint, {timeoutMs});
-    this.#channels.set(endpoint, opening);
-    try {
-      return await opening;
-    } catch (error) {
-      if (this.#channels.get(endpoint) === opening) this.#channels.delete(endpoint);
-      throw error;
-    }
+    const channel = await opening;
+    const timeoutMs = deadlineMs === undefined ? undefined : Math.max(1, deadlineMs - performance.now());
+    await channel.connect({timeoutMs, signal});
+    return channel;
   }
 }
 
 function unreachable(cause: Error): GrpcError {
+  if (cause instanceof GrpcError && cause.status === GrpcStatus.unavailable) return cause;
   return new GrpcError(GrpcStatus.unavailable, `connection error: ${cause.message}`, cause);
 }

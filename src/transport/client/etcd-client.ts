@@ -35,7 +35,7 @@ export interface EtcdClientOptions {
   readonly password?: string | undefined;
   /** A token to send as it is, instead of logging in. */
   readonly token?: string | undefined;
-  /** Options of `node:tls`; given, every endpoint without a scheme is dialled with TLS. */
+  /** Options of `node:tls`; given, endpoints that name no scheme are dialled with TLS. */
   readonly tls?: ConnectionOptions | undefined;
   /** Pings on an idle connection with calls on it; default: none. */
   readonly keepAliveTimeMs?: number | undefined;
@@ -56,11 +56,9 @@ export class EtcdClient {
   readonly #pool: EndpointPool;
 
   constructor(options: EtcdClientOptions) {
-    this.#pool = new EndpointPool({
-      endpoints: options.endpoints,
-      dialTimeoutMs: options.dialTimeoutMs ?? DIAL_TIMEOUT_MS,
-      open: (endpoint, {timeoutMs}) => openChannel(endpoint, {...options, timeoutMs}),
-    });
+    const {endpoints, dialTimeoutMs = DIAL_TIMEOUT_MS} = options;
+    const open = (endpoint: string) => openChannel(endpoint, {...options, dialTimeoutMs});
+    this.#pool = new EndpointPool({endpoints, dialTimeoutMs, open});
     this.#calls = new Calls(this.#pool, options);
     this.kv = new KvClient(this.#calls);
     this.lease = new LeaseClient(this.#calls);

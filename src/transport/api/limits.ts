@@ -1,0 +1,14 @@
+/** Bounds of the client API with their reasons. Those that users may set come in as options. */
+
+/** Renewals of one keep-alive stream worked on at a time: enough to share one confirmation of leadership. */
+export const KEEP_ALIVES_IN_FLIGHT_MAX = 256;
+/** A part of a snapshot stream, bytes (etcd's). */
+export const SNAPSHOT_BLOB_BYTES = 32 * 1024;
+/** What a gRPC message may be larger than --max-request-bytes, bytes (etcd's): room for the envelope. */
+export const GRPC_OVERHEAD_BYTES = 512 * 1024;
+/** Election timeouts without a leader before the streams of callers that asked for one end (etcd's). */
+export const LEADERLESS_TIMEOUTS_MAX = 3;
+/** A health request waits this long for a leader to confirm itself, beside two election timeouts, milliseconds. */
+export const HEALTH_TIMEOUT_MS = 5_000;
+/** Headers of one HTTP/1.1 request, bytes. */
+export const HTTP_HEADER_BYTES_MAX = 16 * 1024;
