@@ -71,6 +71,7 @@ function summarise(log: string, seconds: number): LoadResult {
     else failed++;
   }
   times.sort((a, b) => a - b);
-  const at = (part: number) => (times[Math.min(times.length - 1, Math.floor(times.length * part))] ?? 0) / 1000;
+  const at = (part: number) =>
+    (times[Math.min(times.length - 1, Math.floor(times.length * part))] ?? 0) / 1000;
   return {answered: times.length, failed, perSecond: times.length / seconds, p50Ms: at(0.5), p99Ms: at(0.99)};
 }

@@ -8,9 +8,9 @@
 
 import {writeFileSync} from 'node:fs';
 import {parseArgs} from 'node:util';
-import {MemberProcess, type Program} from '../test/process/member-process.ts';
-import {ProcessCluster} from '../test/process/process-cluster.ts';
 import {EtcdCalls} from '../test/process/etcd-calls.ts';
+import type {MemberProcess, Program} from '../test/process/member-process.ts';
+import {ProcessCluster} from '../test/process/process-cluster.ts';
 import {h2load} from './h2load.ts';
 import {cpuSeconds, residentBytes} from './process-usage.ts';
 
@@ -50,7 +50,10 @@ const KEY = Buffer.from('bench/key');
 const FRAMES: Record<Kind, {path: string; body: Uint8Array}> = {
   put: {path: '/etcdserverpb.KV/Put', body: frame(field(1, KEY), field(2, Buffer.alloc(256, 'v')))},
   'range linearizable': {path: '/etcdserverpb.KV/Range', body: frame(field(1, KEY))},
-  'range serializable': {path: '/etcdserverpb.KV/Range', body: frame(field(1, KEY), Buffer.from([7 << 3, 1]))},
+  'range serializable': {
+    path: '/etcdserverpb.KV/Range',
+    body: frame(field(1, KEY), Buffer.from([7 << 3, 1])),
+  },
 };
 
 /** A protobuf field of bytes. */
@@ -91,7 +94,9 @@ async function measure(cluster: ProcessCluster, kind: Kind, inFlight: number): P
   // A request that was cut off at the end of the run may still have been written.
   const expected = kind === 'put' ? load.answered : 0;
   if (load.failed > 0 || grown < expected || grown > expected + (kind === 'put' ? inFlight : 0)) {
-    throw new Error(`${kind} × ${inFlight}: ${load.answered} answered, ${load.failed} failed, revision +${grown}`);
+    throw new Error(
+      `${kind} × ${inFlight}: ${load.answered} answered, ${load.failed} failed, revision +${grown}`,
+    );
   }
   return {
     perSecond: load.perSecond,

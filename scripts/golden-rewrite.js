@@ -3,9 +3,13 @@
 import {spawnSync} from 'node:child_process';
 import {resolve} from 'node:path';
 
-const {status} = spawnSync('npx', ['vitest', 'run', '--project', 'code', 'test/golden', ...process.argv.slice(2)], {
-  cwd: resolve(import.meta.dirname, '..'),
-  stdio: 'inherit',
-  env: {...process.env, KVD_GOLDEN_REWRITE: '1'},
-});
+const {status} = spawnSync(
+  'npx',
+  ['vitest', 'run', '--project', 'code', 'test/golden', ...process.argv.slice(2)],
+  {
+    cwd: resolve(import.meta.dirname, '..'),
+    stdio: 'inherit',
+    env: {...process.env, KVD_GOLDEN_REWRITE: '1'},
+  },
+);
 process.exitCode = status ?? 1;

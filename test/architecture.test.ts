@@ -12,7 +12,13 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/commands'],
   ['src/start-server.ts'],
   ['src/transport/api', 'src/transport/client'],
-  ['src/transport/peer', 'src/transport/http2', 'src/transport/proto', 'src/transport/tls.ts', 'src/engine/io'],
+  [
+    'src/transport/peer',
+    'src/transport/http2',
+    'src/transport/proto',
+    'src/transport/tls.ts',
+    'src/engine/io',
+  ],
   ['src/config.ts', 'src/config'],
   ['src/engine/server'],
   ['src/engine/watch', 'src/engine/storage'],
@@ -141,7 +147,9 @@ describe('architecture', () => {
   it('Ensure that no file outgrows 500 lines and that nothing but a command has a default export.', () => {
     const wrong = sources.flatMap(({path, code}) => [
       ...(readFileSync(join(root, path), 'utf8').split('\n').length > 501 ? [`${path}: too long`] : []),
-      ...(/^export default/m.test(code) && !isWithin(path, 'src/commands') ? [`${path}: default export`] : []),
+      ...(/^export default/m.test(code) && !isWithin(path, 'src/commands')
+        ? [`${path}: default export`]
+        : []),
     ]);
     expect(wrong).toEqual([]);
   });

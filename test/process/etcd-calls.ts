@@ -39,7 +39,9 @@ export class EtcdCalls implements Disposable {
       {key: Buffer.from(prefix), range_end: end},
       {timeoutMs: 60_000},
     );
-    return new Map(kvs.map((kv: {key: Buffer; value: Buffer}) => [kv.key.toString('latin1'), kv.value.toString('latin1')]));
+    return new Map(
+      kvs.map((kv: {key: Buffer; value: Buffer}) => [kv.key.toString('latin1'), kv.value.toString('latin1')]),
+    );
   }
 
   async revision(options: {serializable?: boolean} = {}): Promise<number> {
@@ -48,7 +50,9 @@ export class EtcdCalls implements Disposable {
     return Number(header.revision);
   }
 
-  async status(timeoutMs?: number): Promise<{leader: string; memberId: string; version: string; appliedIndex: number}> {
+  async status(
+    timeoutMs?: number,
+  ): Promise<{leader: string; memberId: string; version: string; appliedIndex: number}> {
     const status = await this.raw.unary('etcdserverpb.Maintenance/Status', {}, timeoutOf(timeoutMs));
     return {
       leader: status.leader,

@@ -1,6 +1,6 @@
 /** Ports that nobody listens on, for real processes under test. */
 
-import {createServer, type AddressInfo} from 'node:net';
+import {type AddressInfo, createServer} from 'node:net';
 
 /**
  * Ports that were free a moment ago, all different. The system hands out each ephemeral port once round before it

@@ -54,7 +54,9 @@ describe('kill -9 under load', () => {
     }
     await membersAgree(cluster.members);
     const sorted = resumedMs.sort((a, b) => a - b);
-    console.log(`writes resumed after ms: ${sorted.map(Math.round).join(' ')}; ${load.acknowledged.size} acknowledged`);
+    console.log(
+      `writes resumed after ms: ${sorted.map(Math.round).join(' ')}; ${load.acknowledged.size} acknowledged`,
+    );
     expect(sorted[Math.floor(sorted.length / 2)]).toBeLessThanOrEqual(2 * ELECTION_TIMEOUT_MS);
     expect(sorted.at(-1)).toBeLessThanOrEqual(6 * ELECTION_TIMEOUT_MS);
   }, 300_000);

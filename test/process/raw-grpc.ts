@@ -6,7 +6,14 @@
 
 import {readdirSync} from 'node:fs';
 import {join, resolve} from 'node:path';
-import {Client, credentials, type ClientDuplexStream, type ClientReadableStream, Metadata, type ServiceError} from '@grpc/grpc-js';
+import {
+  Client,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
 
 const PROTO_FOLDER = resolve(import.meta.dirname, '../../src/transport/proto');
@@ -34,7 +41,7 @@ function methodOf(name: string): Method {
   const known = methods.get(name);
   if (known !== undefined) return known;
   const [service, rpc] = name.split('/');
-  const method = root.lookupService(service).methods[rpc].resolve();
+  const method = root.lookupService(service).methods[rpc].resolve() as protobuf.Method;
   const request = method.resolvedRequestType as protobuf.Type;
   const response = method.resolvedResponseType as protobuf.Type;
   const built = {
@@ -84,7 +91,13 @@ export class RawGrpc implements Disposable {
 
   serverStream(name: string, request: Message = {}): ClientReadableStream<Message> {
     const {path, encode, decode} = methodOf(name);
-    return this.#client.makeServerStreamRequest<Message, Message>(path, encode, decode, request, this.#metadata);
+    return this.#client.makeServerStreamRequest<Message, Message>(
+      path,
+      encode,
+      decode,
+      request,
+      this.#metadata,
+    );
   }
 
   bidi(name: string): ClientDuplexStream<Message, Message> {

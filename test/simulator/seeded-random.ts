@@ -11,7 +11,7 @@ export class SeededRandom implements Random {
   }
 
   below(bound: number): number {
-    return Math.floor((this.#uint32() * 2 ** 21 + (this.#uint32() >>> 11)) / 2 ** 53 * bound);
+    return Math.floor(((this.#uint32() * 2 ** 21 + (this.#uint32() >>> 11)) / 2 ** 53) * bound);
   }
 
   uint64(): bigint {

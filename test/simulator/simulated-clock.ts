@@ -63,7 +63,9 @@ export class SimulatedClock implements Clock {
     for (const timer of this.#timers) {
       if (timer.atMs > untilMs) continue;
       const isEarlier =
-        next === undefined || timer.atMs < next.atMs || (timer.atMs === next.atMs && timer.order < next.order);
+        next === undefined ||
+        timer.atMs < next.atMs ||
+        (timer.atMs === next.atMs && timer.order < next.order);
       if (isEarlier) next = timer;
     }
     return next;

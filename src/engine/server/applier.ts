@@ -4,7 +4,7 @@
  * then answer whoever proposed it: a client that got its answer can already see the change in every watch.
  */
 
-import {EngineError} from '../errors.ts';
+import {assert, EngineError} from '../errors.ts';
 import {SLICE_MS} from '../limits.ts';
 import type {Clock, Metrics} from '../ports.ts';
 import {decodeConfChange} from '../raft/conf-change.ts';
@@ -28,7 +28,7 @@ export interface ApplierOptions {
   /** Makes raft use the new configuration; it is the caller's to tell the peers' links. */
   readonly applyConfChange: (change: ConfChange) => ConfState;
   /** After each entry, when everything above is done. */
-  readonly onApplied: (entry: {index: Index; term: Term}, result: ApplyResult | undefined) => void;
+  readonly onApplied: (entry: {index: Index; term: Term}, result: ApplyResult) => void;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -162,6 +162,7 @@ export class Applier {
   #applyConfChange(entry: Entry): void {
     const {index, term} = entry;
     const change = decodeConfChange(entry.payload);
+    assert(change !== undefined, `entry ${index} holds no configuration change`);
     // Leaving a joint configuration carries no request.
     const request = change.context.length === 0 ? undefined : decodeMembershipRequest(change.context);
     const {stateMachine} = this.#options;
@@ -180,7 +181,11 @@ export class Applier {
     this.#finish(entry, answer, request);
   }
 
-  #finish(entry: Entry, result: ApplyResult, request: {proposer: MemberId; requestId: number} | undefined): void {
+  #finish(
+    entry: Entry,
+    result: ApplyResult,
+    request: {proposer: MemberId; requestId: number} | undefined,
+  ): void {
     this.#position++;
     this.#index = entry.index;
     this.#options.watchHub.publish(result.revision, result.events);

@@ -6,11 +6,10 @@
 
 import {AUTO_COMPACTION_INTERVAL_MAX_MS, AUTO_COMPACTION_REVISION_INTERVAL_MS} from '../limits.ts';
 import type {Clock, Logger} from '../ports.ts';
+import type {ServerConfig} from './server-config.ts';
 
 export interface AutoCompactorOptions {
-  readonly mode: 'periodic' | 'revision';
-  /** Milliseconds or revisions, see above; 0 turns it off. */
-  readonly retention: number;
+  readonly rule: ServerConfig['autoCompaction'];
   readonly clock: Clock;
   readonly logger: Logger;
   readonly isLeader: () => boolean;
@@ -34,7 +33,7 @@ export class AutoCompactor {
   }
 
   start(): void {
-    if (this.#options.retention > 0) this.#schedule();
+    if (this.#options.rule.mode !== 'off') this.#schedule();
   }
 
   stop(): void {
@@ -42,9 +41,9 @@ export class AutoCompactor {
   }
 
   get #intervalMs(): number {
-    const {mode, retention} = this.#options;
-    if (mode === 'revision') return AUTO_COMPACTION_REVISION_INTERVAL_MS;
-    return Math.max(1_000, Math.min(retention, AUTO_COMPACTION_INTERVAL_MAX_MS) / 10);
+    const {rule} = this.#options;
+    if (rule.mode !== 'periodic') return AUTO_COMPACTION_REVISION_INTERVAL_MS;
+    return Math.max(1_000, Math.min(rule.retentionMs, AUTO_COMPACTION_INTERVAL_MAX_MS) / 10);
   }
 
   #schedule(): void {
@@ -55,26 +54,29 @@ export class AutoCompactor {
   }
 
   #look(): void {
-    const {mode, isLeader, compactRevision, compact, logger} = this.#options;
-    const target = mode === 'revision' ? this.#revisionTarget() : this.#periodicTarget();
-    if (!isLeader() || target <= Math.max(0, compactRevision())) return;
-    compact(target).then(
-      () => logger.info('auto compaction', {mode, revision: target}),
-      (error: unknown) => logger.warn('auto compaction failed', {mode, revision: target, error: String(error)}),
+    const {rule, isLeader, compactRevision, compact, logger} = this.#options;
+    const revision = this.#target();
+    if (!isLeader() || revision <= Math.max(0, compactRevision())) return;
+    compact(revision).then(
+      () => logger.info('auto compaction', {mode: rule.mode, revision}),
+      (error: unknown) => logger.warn('auto compaction failed', {revision, error: String(error)}),
     );
   }
 
-  #revisionTarget(): number {
-    return this.#options.currentRevision() - this.#options.retention;
+  /** The revision up to which history may go; 0: none. */
+  #target(): number {
+    const {rule, currentRevision} = this.#options;
+    if (rule.mode === 'periodic') return this.#periodicTarget(rule.retentionMs);
+    return rule.mode === 'revision' ? currentRevision() - rule.retentionRevisions : 0;
   }
 
   /** The newest revision that is at least one retention old; 0: none yet. */
-  #periodicTarget(): number {
-    const {clock, retention, currentRevision} = this.#options;
+  #periodicTarget(retentionMs: number): number {
+    const {clock, currentRevision} = this.#options;
     const nowMs = clock.monotonicMs();
     this.#samples.push({takenMs: nowMs, revision: currentRevision()});
     let target = 0;
-    while (this.#samples.length > 0 && this.#samples[0].takenMs <= nowMs - retention) {
+    while (this.#samples.length > 0 && this.#samples[0].takenMs <= nowMs - retentionMs) {
       target = this.#samples[0].revision;
       this.#samples.shift();
     }

@@ -4,15 +4,15 @@
  */
 
 import {EngineError} from '../errors.ts';
-import {PEER_CALL_TIMEOUT_MS} from '../limits.ts';
-import type {Logger, PeerNetwork} from '../ports.ts';
+import {JOIN_RETRY_MS, JOIN_TIMEOUT_MS, PEER_CALL_TIMEOUT_MS} from '../limits.ts';
+import type {Clock, Logger, PeerNetwork} from '../ports.ts';
 import {encodeConfChange} from '../raft/conf-change.ts';
-import {type ConfState, type Entry, EntryType, type HardState, type Message} from '../raft/message.ts';
+import {type Entry, EntryType, type HardState, type Message} from '../raft/message.ts';
+import {clusterIdOf, memberIdOf, type Sha1} from '../storage/member-id.ts';
 import type {ClusterId, Member, MemberId} from '../types.ts';
 import {encodeMembershipRequest} from './membership-entry.ts';
 import type {PeerAnswer, PeerCall} from './peer-call.ts';
 import type {ServerConfig} from './server-config.ts';
-import {clusterIdOf, memberIdOf, type Sha1} from '../storage/member-id.ts';
 
 export interface Identity {
   readonly clusterId: ClusterId;
@@ -25,14 +25,6 @@ export interface FirstLog {
   readonly entries: readonly Entry[];
   readonly hardState: HardState;
 }
-
-export const NO_CONF_STATE: ConfState = {
-  voters: [],
-  votersOutgoing: [],
-  learners: [],
-  learnersNext: [],
-  autoLeave: false,
-};
 
 type Network = PeerNetwork<Message, PeerCall, PeerAnswer>;
 
@@ -123,11 +115,40 @@ async function refuseIfKnownAsStarted(options: {
   }
 }
 
-/** Finds this member, added by `member add` and not started yet, in the list that its peers have. */
-export async function joinCluster(options: {config: ServerConfig; network: Network}): Promise<FirstLog> {
-  const {config, network} = options;
+/**
+ * Finds this member, added by `member add` and not started yet, in the list that its peers have. Peers that do not
+ * answer, or whose names do not resolve yet, are asked again for a while.
+ */
+export async function joinCluster(options: {
+  config: ServerConfig;
+  network: Network;
+  clock: Clock;
+  logger: Logger;
+}): Promise<FirstLog> {
+  const {config, network, clock, logger} = options;
   const own = [...config.initialAdvertisePeerURLs].sort();
-  const urls = [...config.initialCluster].filter(([name]) => name !== config.name).flatMap(([, list]) => list);
+  const urls = [...config.initialCluster]
+    .filter(([name]) => name !== config.name)
+    .flatMap(([, list]) => list);
+  const untilMs = clock.monotonicMs() + JOIN_TIMEOUT_MS;
+  for (;;) {
+    const first = await askForPlace({network, urls, own});
+    if (first !== undefined) return first;
+    if (clock.monotonicMs() >= untilMs) break;
+    logger.warn('no peer answers yet', {urls});
+    await new Promise<void>((resolve) => clock.after(JOIN_RETRY_MS, resolve));
+  }
+  const detail = `none of the peers ${urls.join(',')} answers: cannot join (is --initial-cluster right?)`;
+  throw new EngineError({code: 'clusterMismatch', detail});
+}
+
+/** @returns undefined when nobody answers */
+async function askForPlace(options: {
+  network: Network;
+  urls: readonly string[];
+  own: readonly string[];
+}): Promise<FirstLog | undefined> {
+  const {network, urls, own} = options;
   for (const url of urls) {
     const answer = await askCluster(network, url);
     if (answer === undefined) continue;
@@ -144,8 +165,7 @@ export async function joinCluster(options: {config: ServerConfig; network: Netwo
       hardState: {term: 0, vote: 0n, commit: 0},
     };
   }
-  const detail = `none of the peers ${urls.join(',')} answers: cannot join (is --initial-cluster right?)`;
-  throw new EngineError({code: 'clusterMismatch', detail});
+  return undefined;
 }
 
 /**
@@ -162,7 +182,10 @@ export function checkAgainstDisk(config: ServerConfig, members: readonly Member[
   throw new EngineError({code: 'clusterMismatch', detail});
 }
 
-async function askCluster(network: Network, url: string): Promise<(PeerAnswer & {type: 'cluster'}) | undefined> {
+async function askCluster(
+  network: Network,
+  url: string,
+): Promise<(PeerAnswer & {type: 'cluster'}) | undefined> {
   try {
     const answer = await network.callUrl(url, {type: 'cluster'}, PEER_CALL_TIMEOUT_MS);
     return answer.type === 'cluster' ? answer : undefined;

@@ -4,9 +4,9 @@
  * differs from the leader does. A member that cannot answer is skipped: silence is not evidence.
  */
 
-import {AlarmType, type Alarm, type Index, type MemberId} from '../types.ts';
-import type {Clock, Logger} from '../ports.ts';
 import {STATE_HASH_CHECK_INTERVAL_MS} from '../limits.ts';
+import type {Clock, Logger} from '../ports.ts';
+import {type Alarm, AlarmType, type Index, type MemberId} from '../types.ts';
 import type {StateHashes} from './state-hashes.ts';
 
 export interface CorruptionCheckerOptions {
@@ -59,7 +59,14 @@ export class CorruptionChecker {
       others().map(async (member) => ({member, hash: await askHash(member, index).catch(() => undefined)})),
     );
     const known = [{member: memberId, hash: own}, ...answers.filter(({hash}) => hash !== undefined)];
-    const wrong = known.filter(({hash}) => hash !== trustedHash(known.map((answer) => answer.hash as number), own));
+    const wrong = known.filter(
+      ({hash}) =>
+        hash !==
+        trustedHash(
+          known.map((answer) => answer.hash as number),
+          own,
+        ),
+    );
     for (const {member} of wrong) await this.#report(member, index);
   }
 

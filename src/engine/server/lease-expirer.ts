@@ -6,16 +6,16 @@
  * more often than CHECKPOINT_INTERVAL_MIN_MS for one lease, so that many leases cost little.
  */
 
-import type {Clock} from '../ports.ts';
-import type {Command} from '../state-machine/command.ts';
-import type {LeaseChange} from '../state-machine/apply-result.ts';
-import type {LeaseId, Term} from '../types.ts';
 import {
   LEASE_CHECKPOINT_BATCH,
   LEASE_CHECKPOINT_INTERVAL_MIN_MS,
   LEASE_EXPIRY_INTERVAL_MS,
   LEASE_REVOKES_IN_FLIGHT_MAX,
 } from '../limits.ts';
+import type {Clock} from '../ports.ts';
+import type {Command} from '../state-machine/command.ts';
+import type {LeaseChange} from '../state-machine/lease/lessor.ts';
+import type {LeaseId, Term} from '../types.ts';
 
 export interface LeaseRecord {
   readonly id: LeaseId;

@@ -36,7 +36,10 @@ export class Leases {
     this.#options = options;
   }
 
-  async grant(request: {id: LeaseId; ttlSeconds: number}): Promise<{id: LeaseId; ttlSeconds: number; at: ApplyResult}> {
+  async grant(request: {
+    id: LeaseId;
+    ttlSeconds: number;
+  }): Promise<{id: LeaseId; ttlSeconds: number; at: ApplyResult}> {
     const {proposals, ttlMinSeconds} = this.#options;
     if (request.ttlSeconds > LEASE_TTL_MAX_SECONDS) {
       throw new EngineError({code: 'leaseTtlTooLarge', ttlSeconds: request.ttlSeconds});

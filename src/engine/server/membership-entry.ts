@@ -34,7 +34,12 @@ export function decodeMembershipRequest(context: Uint8Array): MembershipRequest 
   const bytes = Buffer.from(context.buffer, context.byteOffset, context.length);
   if (bytes.length < HEADER_BYTES || bytes[0] !== VERSION) {
     const found = bytes.length === 0 ? 'empty' : String(bytes[0]);
-    throw new EngineError({code: 'formatUnsupported', path: 'membership change', found, supported: String(VERSION)});
+    throw new EngineError({
+      code: 'formatUnsupported',
+      path: 'membership change',
+      found,
+      supported: String(VERSION),
+    });
   }
   const {type, member} = JSON.parse(bytes.toString('utf8', HEADER_BYTES));
   return {

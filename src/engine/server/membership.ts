@@ -21,7 +21,6 @@ export interface MembershipOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly strict: boolean;
-  readonly learnersMax: number;
   readonly timeoutMs: number;
   readonly raftStatus: () => RaftStatus;
   /** Resolves with whether raft took it. */
@@ -46,9 +45,6 @@ export class Membership {
   async add(request: {peerURLs: readonly string[]; isLearner: boolean}): Promise<Member> {
     const {peerURLs, isLearner} = request;
     checkPeerUrls(peerURLs);
-    const members = this.#list();
-    const learners = members.filter((member) => member.isLearner).length;
-    if (isLearner && learners >= this.#options.learnersMax) throw new EngineError({code: 'tooManyLearners'});
     const member = {id: this.#newId(), name: '', peerURLs, clientURLs: [], isLearner};
     this.#check({type: 'add', member});
     if (this.#options.strict) this.#checkBeforeAdd(isLearner);

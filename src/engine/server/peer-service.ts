@@ -5,9 +5,8 @@ import type {Members} from '../state-machine/members.ts';
 import type {MemberId} from '../types.ts';
 import type {Identity} from './bootstrap.ts';
 import type {Leases} from './leases.ts';
-import type {PeerAnswer, PeerCall} from './peer-call.ts';
+import type {MemberOperation, PeerAnswer, PeerCall} from './peer-call.ts';
 import type {StateHashes} from './state-hashes.ts';
-import type {MemberOperation} from './peer-call.ts';
 
 export interface PeerServiceOptions {
   readonly identity: Identity;

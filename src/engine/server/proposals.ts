@@ -5,10 +5,10 @@
  */
 
 import {EngineError} from '../errors.ts';
-import {encodeProposal} from '../state-machine/command-codec.ts';
-import type {Command} from '../state-machine/command.ts';
-import type {ApplyResult} from '../state-machine/apply-result.ts';
 import type {Clock, Random} from '../ports.ts';
+import type {ApplyResult} from '../state-machine/apply-result.ts';
+import type {Command} from '../state-machine/command.ts';
+import {encodeProposal} from '../state-machine/command-codec.ts';
 import type {MemberId} from '../types.ts';
 
 /** A log payload that raft has not taken yet. */
@@ -133,7 +133,8 @@ export class Proposals {
 
   /** The member stops: nobody waits any longer. */
   stop(): void {
-    for (const requestId of [...this.#waiters.keys()]) this.fail(requestId, new EngineError({code: 'stopped'}));
+    for (const requestId of [...this.#waiters.keys()])
+      this.fail(requestId, new EngineError({code: 'stopped'}));
     this.#unsent = [];
   }
 

@@ -8,7 +8,7 @@ import {EngineError} from '../errors.ts';
 import {OVERLAY_BYTES_MAX} from '../limits.ts';
 import type {Command} from '../state-machine/command.ts';
 import {requestCost} from '../state-machine/quota.ts';
-import {AlarmType, type Alarm, type MemberId} from '../types.ts';
+import {type Alarm, AlarmType, type MemberId} from '../types.ts';
 
 export interface QuotaGuardOptions {
   readonly memberId: MemberId;

@@ -6,11 +6,11 @@
  */
 
 import type {Clock, Logger, Metrics} from '../ports.ts';
-import type {ConfChange, Entry, Message, Ready, ReadState, SnapshotMeta, SoftState} from '../raft/message.ts';
+import type {ConfChange, Entry, Message, ReadState, Ready, SnapshotMeta, SoftState} from '../raft/message.ts';
 import type {Raft, RaftStatus} from '../raft/raft.ts';
+import type {Wal} from '../storage/wal.ts';
 import type {Index, MemberId, Term} from '../types.ts';
 import {LogWriter} from './log-writer.ts';
-import type {Wal} from '../storage/wal.ts';
 
 /** What the loop drives; all are called from within a turn and must not wait. */
 export interface RaftLoopActions {

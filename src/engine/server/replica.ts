@@ -14,9 +14,9 @@ import {
 } from '../limits.ts';
 import type {Clock, Logger, PeerNetwork} from '../ports.ts';
 import type {Message, SnapshotMeta, SoftState} from '../raft/message.ts';
+import type {Alarms} from '../state-machine/alarms.ts';
 import type {ApplyResult} from '../state-machine/apply-result.ts';
 import type {Lessor} from '../state-machine/lease/lessor.ts';
-import type {Alarms} from '../state-machine/alarms.ts';
 import type {Members} from '../state-machine/members.ts';
 import type {MvccStore} from '../state-machine/mvcc/store.ts';
 import type {StateMachine} from '../state-machine/state-machine.ts';
@@ -42,7 +42,7 @@ import {runSlices} from './run-slices.ts';
 import {requestTimeoutMs, type ServerConfig} from './server-config.ts';
 import type {ServerPorts} from './server-ports.ts';
 import {SnapshotSource} from './snapshot-source.ts';
-import {Snapshotter, type SnapshotMessage} from './snapshotter.ts';
+import {type SnapshotMessage, Snapshotter} from './snapshotter.ts';
 import {SpaceReclaimer} from './space-reclaimer.ts';
 import {StateHashes} from './state-hashes.ts';
 import {WatchPump} from './watch-pump.ts';
@@ -203,8 +203,9 @@ export class Replica {
       quotaBytes: config.quotaBackendBytes,
       inUseBytes: () => store.size().inUseBytes,
       overlayBytes: () => store.overlayBytes(),
-      alarmed: (type) => stateMachine.alarms.has(type),
-      raise: (alarm) => propose({type: 'alarm', action: 'activate', memberId: alarm.memberId, alarm: alarm.alarm}),
+      alarmed: (type) => stateMachine.alarms.isActive(type),
+      raise: (alarm) =>
+        propose({type: 'alarm', action: 'activate', memberId: alarm.memberId, alarm: alarm.alarm}),
     });
     this.#membership = new Membership({
       memberId,
@@ -213,7 +214,6 @@ export class Replica {
       clock,
       random,
       strict: config.strictReconfigCheck,
-      learnersMax: config.maxLearners,
       timeoutMs,
       raftStatus: () => this.loop.status(),
       proposeConfChange: (change) => this.loop.proposeConfChange(change),
@@ -239,8 +239,7 @@ export class Replica {
       propose,
     });
     this.#autoCompactor = new AutoCompactor({
-      mode: config.autoCompactionMode,
-      retention: config.autoCompactionRetention,
+      rule: config.autoCompaction,
       clock,
       logger: logger.child('compactor'),
       isLeader: () => this.loop.isLeader,
@@ -257,7 +256,8 @@ export class Replica {
       others: () => this.#otherMembers(),
       askHash: (member, index) => this.#askHash(member, index),
       alarmed: (alarm) => stateMachine.alarms.list().some((raised) => raised.memberId === alarm.memberId),
-      raise: (alarm) => propose({type: 'alarm', action: 'activate', memberId: alarm.memberId, alarm: alarm.alarm}),
+      raise: (alarm) =>
+        propose({type: 'alarm', action: 'activate', memberId: alarm.memberId, alarm: alarm.alarm}),
     });
   }
 
@@ -342,7 +342,8 @@ export class Replica {
 
   async moveLeader(target: MemberId): Promise<void> {
     if (!this.loop.isLeader) throw new EngineError({code: 'notLeader'});
-    if (!this.loop.status().confState.voters.includes(target)) throw new EngineError({code: 'badLeaderTransferee'});
+    if (!this.loop.status().confState.voters.includes(target))
+      throw new EngineError({code: 'badLeaderTransferee'});
     this.loop.transferLeadership(target);
     const {electionTimeoutMs, heartbeatIntervalMs} = this.config;
     const untilMs = this.clock.monotonicMs() + LEADER_TRANSFER_ELECTIONS * electionTimeoutMs;
@@ -375,12 +376,11 @@ export class Replica {
     };
   }
 
-  #applied(entry: {index: Index; term: Term}, result: ApplyResult | undefined): void {
+  #applied(entry: {index: Index; term: Term}, result: ApplyResult): void {
     const mark = this.#stateMachine.applied();
     this.#hashes.remember(mark);
-    if (result !== undefined && result.leaseChanges.length > 0) this.#expirer.changed(result.leaseChanges);
-    if (result?.membersChanged === true) this.#membersChanged();
-    if (result?.compacted === true) void this.reclaimer.reclaim(this.mvcc);
+    if (result.leaseChanges.length > 0) this.#expirer.changed(result.leaseChanges);
+    this.#reactTo(result.response);
     if (!this.#expirer.leading && this.loop.isLeader && entry.term === this.loop.term) {
       // The first entry of the own term is applied: everything older is too.
       this.#expirer.lead(entry.term);
@@ -389,6 +389,12 @@ export class Replica {
     this.loop.applied(entry.index);
     this.#snapshotter.consider(entry.index);
     this.#watchPump.pump();
+  }
+
+  #reactTo(response: ApplyResult['response']): void {
+    if (response instanceof EngineError) return;
+    if (response.type === 'membership') this.#membersChanged();
+    else if (response.type === 'compact') void this.reclaimer.reclaim(this.mvcc);
   }
 
   #stateChanged(state: SoftState, term: Term): void {
@@ -446,7 +452,8 @@ export class Replica {
   async #receiveSnapshot(from: MemberId, message: Message, chunks: AsyncIterable<Uint8Array>): Promise<void> {
     if (message.type !== 'snapshot') throw new EngineError({code: 'snapshotInvalid', detail: message.type});
     const announced: SnapshotMessage = {...message, from};
-    if (await this.#snapshotter.receive(announced, chunks, this.applier.index)) this.loop.receive([announced]);
+    if (await this.#snapshotter.receive(announced, chunks, this.applier.index))
+      this.loop.receive([announced]);
   }
 
   #install(meta: SnapshotMeta): void {
@@ -486,7 +493,8 @@ export class Replica {
   }
 
   #timeoutCause(startedMs: number): 'timeout' | 'timeoutLeaderFailed' | 'timeoutConnectionLost' {
-    const lostLeader = this.loop.leader === 0n || this.#leaderSinceMs > startedMs - this.config.electionTimeoutMs;
+    const lostLeader =
+      this.loop.leader === 0n || this.#leaderSinceMs > startedMs - this.config.electionTimeoutMs;
     if (lostLeader) return 'timeoutLeaderFailed';
     const others = this.#otherMembers();
     const connected = others.filter((id) => this.#network.connectedSinceMs(id) !== undefined).length;

@@ -15,11 +15,11 @@ export interface ServerConfig {
   readonly maxRequestBytes: number;
   /** 0 or less: no quota. */
   readonly quotaBackendBytes: number;
-  readonly autoCompactionMode: 'periodic' | 'revision';
-  /** Milliseconds (periodic) or revisions; 0: off. */
-  readonly autoCompactionRetention: number;
+  readonly autoCompaction:
+    | {readonly mode: 'off'}
+    | {readonly mode: 'periodic'; readonly retentionMs: number}
+    | {readonly mode: 'revision'; readonly retentionRevisions: number};
   readonly strictReconfigCheck: boolean;
-  readonly maxLearners: number;
   readonly watchProgressNotifyIntervalMs: number;
 }
 

@@ -1,15 +1,6 @@
 /** The world as one member gets it: real parts in production, simulated ones in tests. */
 
-import type {
-  BackendOpener,
-  Clock,
-  Digest,
-  Disk,
-  Logger,
-  Metrics,
-  PeerNetwork,
-  Random,
-} from '../ports.ts';
+import type {BackendOpener, Clock, Digest, Disk, Logger, Metrics, PeerNetwork, Random} from '../ports.ts';
 import type {Message} from '../raft/message.ts';
 import type {PeerAnswer, PeerCall} from './peer-call.ts';
 

@@ -4,14 +4,14 @@
  * state for serializable ones. Every rejection is an EngineError.
  */
 
-import {API_VERSION, STORAGE_VERSION} from '../version.ts';
-import {EngineError} from '../errors.ts';
+import {assert, EngineError} from '../errors.ts';
 import {COMMITTED_UNAPPLIED_MAX} from '../limits.ts';
-import type {Command} from '../state-machine/command.ts';
 import type {ApplyResult} from '../state-machine/apply-result.ts';
+import type {Command} from '../state-machine/command.ts';
+import {isReadOnlyTxn} from '../state-machine/mvcc/txn.ts';
 import {
-  AlarmType,
   type Alarm,
+  AlarmType,
   type ClusterId,
   type DeleteRangeRequest,
   type DeleteRangeResult,
@@ -26,6 +26,7 @@ import {
   type TxnRequest,
   type TxnResult,
 } from '../types.ts';
+import {API_VERSION, STORAGE_VERSION} from '../version.ts';
 import type {WatchHub} from '../watch/watch-hub.ts';
 import type {Replica} from './replica.ts';
 import {runSlices} from './run-slices.ts';
@@ -119,10 +120,11 @@ export class Server {
 
   /** A transaction that cannot write is a read: it costs no log entry. */
   async txn(request: TxnRequest, signal?: AbortSignal): Promise<Answered<TxnResult>> {
-    if (!isReadOnly(request)) return this.#answer(await this.#write({type: 'txn', request}, signal), 'txn');
+    if (!isReadOnlyTxn(request))
+      return this.#answer(await this.#write({type: 'txn', request}, signal), 'txn');
     await this.#readable(isSerializable(request));
     const header = this.header();
-    return {header, result: await runSlices(this.#replica.mvcc.readTxnSlices(request), this.#replica.clock)};
+    return {header, result: await runSlices(this.#replica.mvcc.readTxn(request), this.#replica.clock)};
   }
 
   /** `physical`: resolves only when the revisions are gone from this member's store. */
@@ -162,9 +164,10 @@ export class Server {
   }
 
   /** `ttlSeconds` -1 when there is no such lease. */
-  async leaseTimeToLive(request: {id: LeaseId; keys: boolean}): Promise<
-    Answered<{ttlSeconds: number; grantedTtlSeconds: number; keys: readonly Uint8Array[]}>
-  > {
+  async leaseTimeToLive(request: {
+    id: LeaseId;
+    keys: boolean;
+  }): Promise<Answered<{ttlSeconds: number; grantedTtlSeconds: number; keys: readonly Uint8Array[]}>> {
     const ttlSeconds = await this.#replica.leases.remaining(request.id);
     const {lessor} = this.#replica;
     const lease = lessor.lease(request.id);
@@ -172,7 +175,7 @@ export class Server {
     if (lease === undefined || ttlSeconds < 0) {
       return {header, result: {ttlSeconds: -1, grantedTtlSeconds: 0, keys: []}};
     }
-    const keys = request.keys ? lessor.keysOf(request.id) : [];
+    const keys = request.keys ? lessor.keys(request.id) : [];
     return {header, result: {ttlSeconds, grantedTtlSeconds: lease.ttlSeconds, keys}};
   }
 
@@ -263,9 +266,9 @@ export class Server {
     return {header: this.header(), result};
   }
 
-  async hashKv(revision: number): Promise<
-    Answered<{hash: number; compactRevision: number; hashRevision: number}>
-  > {
+  async hashKv(
+    revision: number,
+  ): Promise<Answered<{hash: number; compactRevision: number; hashRevision: number}>> {
     // Linearizable, so that members asked one after the other all have at least what the first had.
     if (revision === 0) await this.#replica.reads.confirm();
     const result = await runSlices(this.#replica.mvcc.hashKv(revision), this.#replica.clock);
@@ -310,38 +313,36 @@ export class Server {
     if (!serializable) await reads.confirm();
     // While a snapshot of another member is being taken in there is nothing consistent to read.
     await available();
-    if (alarms.has(AlarmType.corrupt)) throw new EngineError({code: 'corrupt'});
+    const refused = alarms.refuseAll();
+    if (refused !== undefined) throw refused;
   }
 
-  #answer<Type extends 'put' | 'deleteRange' | 'txn'>(
-    applied: ApplyResult,
+  #answer<Type extends keyof Results>(
+    {response, revision}: ApplyResult,
     type: Type,
-  ): Answered<Extract<ApplyResult['response'], {type: Type}>['result']> {
-    const {response, revision} = applied;
-    if (response instanceof EngineError) throw response;
-    if (response.type !== type) throw new Error(`applied ${type} answered as ${response.type}`);
-    return {header: this.#headerAt(revision), result: (response as Extract<typeof response, {type: Type}>).result};
+  ): Answered<Results[Type]> {
+    assert(!(response instanceof EngineError) && response.type === type, `a ${type} was not answered as one`);
+    return {
+      header: this.#headerAt(revision),
+      result: (response as {result: unknown}).result as Results[Type],
+    };
   }
 
   async #alarm(command: Command & {type: 'alarm'}): Promise<Answered<readonly Alarm[]>> {
-    const before = this.#replica.alarms.list();
-    const applied = await this.#replica.proposals.submit(command);
-    const isMeant = (alarm: Alarm) =>
-      (command.alarm === AlarmType.none || alarm.alarm === command.alarm) &&
-      (command.memberId === 0n || alarm.memberId === command.memberId);
-    const changed = command.action === 'deactivate' ? before : this.#replica.alarms.list();
-    return {header: this.#headerAt(applied.revision), result: changed.filter(isMeant)};
+    const {response, revision} = await this.#replica.proposals.submit(command);
+    assert(!(response instanceof EngineError) && response.type === 'alarm', 'an alarm command was answered');
+    return {header: this.#headerAt(revision), result: response.alarms};
   }
+}
+
+interface Results {
+  readonly put: PutResult;
+  readonly deleteRange: DeleteRangeResult;
+  readonly txn: TxnResult;
 }
 
 function describeAlarm({memberId, alarm}: Alarm): string {
   return `memberID:${memberId} alarm:${alarm === AlarmType.noSpace ? 'NOSPACE' : 'CORRUPT'} `;
-}
-
-function isReadOnly(request: TxnRequest): boolean {
-  return [...request.success, ...request.failure].every(
-    (op) => op.requestRange !== undefined || (op.requestTxn !== undefined && isReadOnly(op.requestTxn)),
-  );
 }
 
 /** As etcd decides it: one linearizable range makes the whole transaction linearizable. */

@@ -1,8 +1,8 @@
 /** A backup of this member's store as clients get it: etcd's file format, streamed from one consistent view. */
 
 import type {BackendReader, Clock, Digest} from '../ports.ts';
-import {planSnapshot, writeSnapshot} from '../storage/snapshot-file/snapshot-writer.ts';
 import {hashRecords} from '../storage/snapshot-file/record-hash.ts';
+import {planSnapshot, writeSnapshot} from '../storage/snapshot-file/snapshot-writer.ts';
 import type {Store} from '../storage/store.ts';
 
 export interface SnapshotStream {

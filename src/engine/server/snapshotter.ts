@@ -6,13 +6,12 @@
  */
 
 import {RAFT_LOG_BYTES_MAX} from '../limits.ts';
-import type {BackendOpener, Clock, Disk, Logger, PeerNetwork} from '../ports.ts';
+import type {Backend, BackendOpener, Clock, Disk, Logger, PeerNetwork} from '../ports.ts';
 import type {Message} from '../raft/message.ts';
+import {storedConfState} from '../state-machine/member-record.ts';
 import {readStateImage, writeStateImage} from '../storage/state-image.ts';
-import {storedConfState} from '../state-machine/members.ts';
 import type {Store} from '../storage/store.ts';
 import {StoreFolder} from '../storage/store-folder.ts';
-import type {Backend} from '../ports.ts';
 import type {Index, MemberId, Term} from '../types.ts';
 import type {PeerAnswer, PeerCall} from './peer-call.ts';
 
@@ -95,7 +94,11 @@ export class Snapshotter {
   }
 
   /** Fills a fresh backend; resolves with whether raft should be told. */
-  async receive(message: SnapshotMessage, chunks: AsyncIterable<Uint8Array>, applied: Index): Promise<boolean> {
+  async receive(
+    message: SnapshotMessage,
+    chunks: AsyncIterable<Uint8Array>,
+    applied: Index,
+  ): Promise<boolean> {
     const {disk, backendOpener, logger} = this.#options;
     if (message.meta.index <= applied) return false;
     await this.discard();
@@ -105,7 +108,11 @@ export class Snapshotter {
     try {
       const mark = await readStateImage(chunks, backend);
       this.#arrived = {index: mark.index, backend, path};
-      logger.info('snapshot arrived', {from: message.from, index: mark.index, bytes: backend.size().fileBytes});
+      logger.info('snapshot arrived', {
+        from: message.from,
+        index: mark.index,
+        bytes: backend.size().fileBytes,
+      });
       return true;
     } catch (error) {
       await backend.close();

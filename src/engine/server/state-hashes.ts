@@ -3,7 +3,7 @@
  * index although neither stands still.
  */
 
-import {STATE_HASHES_REMEMBERED, STATE_HASH_STRIDE} from '../limits.ts';
+import {STATE_HASH_STRIDE, STATE_HASHES_REMEMBERED} from '../limits.ts';
 import type {AppliedMark, Index} from '../types.ts';
 
 export class StateHashes {

@@ -6,8 +6,7 @@
 
 import {EngineError} from '../errors.ts';
 import type {Backend, BackendOpener, Disk} from '../ports.ts';
-
-export const STORE_FOLDER = 'store';
+import {STORE_FOLDER} from './data-dir.ts';
 
 export class StoreFolder {
   readonly #disk: Disk;
@@ -18,11 +17,11 @@ export class StoreFolder {
 
   /** Opens the newest whole store, or a fresh first one; half-filled ones are removed. */
   async open(opener: BackendOpener): Promise<Backend> {
-    const numbers = await this.#numbers();
-    for (const number of numbers.reverse()) {
+    const newestFirst = (await this.#numbers()).reverse();
+    for (const number of newestFirst) {
       const path = pathOf(number);
       const backend = await opener.open(path);
-      const isOldest = number === numbers[numbers.length - 1];
+      const isOldest = number === newestFirst.at(-1);
       if (backend.applied() !== undefined || isOldest) {
         await this.keepOnly(path);
         return backend;

@@ -1,18 +1,18 @@
 import {describe, expect, it} from 'vitest';
 import {silentLogger} from '../../../src/engine/io/logger.ts';
+import {STATE_HASH_STRIDE, STATE_HASHES_REMEMBERED} from '../../../src/engine/limits.ts';
 import {AutoCompactor} from '../../../src/engine/server/auto-compactor.ts';
 import {CorruptionChecker, trustedHash} from '../../../src/engine/server/corruption-checker.ts';
+import type {ServerConfig} from '../../../src/engine/server/server-config.ts';
 import {StateHashes} from '../../../src/engine/server/state-hashes.ts';
-import {STATE_HASH_STRIDE, STATE_HASHES_REMEMBERED} from '../../../src/engine/limits.ts';
 import {type Alarm, AlarmType} from '../../../src/engine/types.ts';
 import {SimulatedClock} from '../../simulator/simulated-clock.ts';
 
-function autoCompactor(mode: 'periodic' | 'revision', retention: number) {
+function autoCompactor(rule: ServerConfig['autoCompaction']) {
   const clock = new SimulatedClock();
   const state = {revision: 1, compacted: [] as number[], isLeader: true};
   const compactor = new AutoCompactor({
-    mode,
-    retention,
+    rule,
     clock,
     logger: silentLogger,
     isLeader: () => state.isLeader,
@@ -26,7 +26,7 @@ function autoCompactor(mode: 'periodic' | 'revision', retention: number) {
 
 describe('auto compactor', () => {
   it('Ensure that mode revision keeps the newest N revisions.', async () => {
-    const {clock, state} = autoCompactor('revision', 100);
+    const {clock, state} = autoCompactor({mode: 'revision', retentionRevisions: 100});
     state.revision = 90;
     await clock.advance(5 * 60_000);
     expect(state.compacted).toEqual([]);
@@ -36,24 +36,25 @@ describe('auto compactor', () => {
   });
 
   it('Ensure that mode periodic never takes a revision younger than the retention.', async () => {
-    const {clock, state} = autoCompactor('periodic', 3_600_000);
+    const {clock, state} = autoCompactor({mode: 'periodic', retentionMs: 3_600_000});
     const madeMs: number[] = [];
     for (let minute = 0; minute < 180; minute++) {
       state.revision++;
       madeMs[state.revision] = clock.monotonicMs();
       await clock.advance(60_000);
       const newest = state.compacted.at(-1);
-      if (newest !== undefined) expect(clock.monotonicMs() - madeMs[newest]).toBeGreaterThanOrEqual(3_600_000);
+      if (newest !== undefined)
+        expect(clock.monotonicMs() - madeMs[newest]).toBeGreaterThanOrEqual(3_600_000);
     }
     expect(state.compacted.length).toBeGreaterThan(10);
   });
 
-  it('Ensure that only the leader compacts, and nobody does with retention 0.', async () => {
-    const follower = autoCompactor('revision', 10);
+  it('Ensure that only the leader compacts, and nobody does where it is off.', async () => {
+    const follower = autoCompactor({mode: 'revision', retentionRevisions: 10});
     follower.state.isLeader = false;
     follower.state.revision = 1_000;
     await follower.clock.advance(3_600_000);
-    const off = autoCompactor('periodic', 0);
+    const off = autoCompactor({mode: 'off'});
     off.state.revision = 1_000;
     await off.clock.advance(3_600_000);
     expect([follower.state.compacted, off.state.compacted]).toEqual([[], []]);

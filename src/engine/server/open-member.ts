@@ -1,0 +1,186 @@
+/**
+ * Opens a member's data dir, or makes it: who the member is, its store, its log, and raft as it was when the
+ * member last ran. What store and log say is compared here; where they contradict each other the member does not
+ * start, for whichever it believed, it might lose or invent something.
+ */
+
+import {assert, EngineError} from '../errors.ts';
+import type {Backend} from '../ports.ts';
+import {Raft} from '../raft/raft.ts';
+import {StateMachine} from '../state-machine/state-machine.ts';
+import {type DataDir, WAL_FOLDER} from '../storage/data-dir.ts';
+import {Store} from '../storage/store.ts';
+import {StoreFolder} from '../storage/store-folder.ts';
+import {Wal} from '../storage/wal.ts';
+import type {WalContents} from '../storage/wal-contents.ts';
+import type {Index, Term} from '../types.ts';
+import {KVD_VERSION} from '../version.ts';
+import {checkAgainstDisk, foundCluster, type Identity, joinCluster} from './bootstrap.ts';
+import {runSlices} from './run-slices.ts';
+import type {ServerConfig} from './server-config.ts';
+import type {ServerPorts} from './server-ports.ts';
+
+export interface OpenedMember {
+  readonly identity: Identity;
+  readonly raft: Raft;
+  readonly wal: Wal;
+  readonly store: Store;
+  readonly stateMachine: StateMachine;
+  /** The first entry of the log. */
+  readonly firstIndex: Index;
+  /** Gives everything back; the store has been stopped before. */
+  close(): Promise<void>;
+}
+
+interface OpenOptions {
+  readonly config: ServerConfig;
+  readonly ports: ServerPorts;
+  readonly dataDir: DataDir;
+  /** Store or log failed while the member runs. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+export async function openMember(options: OpenOptions): Promise<OpenedMember> {
+  const {dataDir, config, ports} = options;
+  if (dataDir.marker === undefined) await makeMember(options);
+  const {marker} = dataDir;
+  assert(marker !== undefined, 'a data dir was made without a marker');
+  const identity = {clusterId: marker.clusterId, memberId: marker.memberId};
+  const storeFolder = new StoreFolder(ports.disk);
+  const backend = await storeFolder.open(ports.backendOpener);
+  try {
+    const store = new Store({
+      ...ports,
+      logger: ports.logger.child('store'),
+      backend,
+      onFailure: options.onFailure,
+    });
+    const stateMachine = new StateMachine({records: store, logger: ports.logger.child('mvcc')});
+    await load(stateMachine, ports);
+    if (stateMachine.authEnabled()) throw authRefusal();
+    checkAgainstDisk(config, stateMachine.members.list());
+    const isAlone = stateMachine.confState().voters.length <= 1;
+    const {wal, contents} = await Wal.open({...walPorts(ports), allowDoubtfulTail: !isAlone});
+    checkIdentity(identity, contents, ports);
+    const raft = openRaft({config, ports, identity, contents, stateMachine, backend});
+    return {
+      identity,
+      raft,
+      wal,
+      store,
+      stateMachine,
+      firstIndex: raft.status().firstIndex,
+      close: () => closeAll(wal, store),
+    };
+  } catch (error) {
+    await backend.close();
+    throw error;
+  }
+}
+
+/** A fresh data dir: found a cluster, or find this member's place in one. */
+async function makeMember({config, ports, dataDir}: OpenOptions): Promise<void> {
+  const {network, sha1, logger, clock} = ports;
+  const first =
+    config.initialClusterState === 'new'
+      ? await foundCluster({config, network, sha1, logger})
+      : await joinCluster({config, network, clock, logger});
+  const marker = {...first.identity, madeBy: `kvd ${KVD_VERSION}`, isRestored: false};
+  await dataDir.create(marker, async () => {
+    const wal = await Wal.create({...walPorts(ports), metadata: first.identity});
+    if (first.entries.length > 0) {
+      await wal.append({entries: first.entries, hardState: first.hardState, sync: true});
+    }
+    await wal.close();
+  });
+  logger.info('data dir made', {path: dataDir.path, ...first.identity, state: config.initialClusterState});
+}
+
+function walPorts({disk, clock, logger, metrics}: ServerPorts) {
+  return {disk, clock, logger, metrics, folder: WAL_FOLDER};
+}
+
+async function load(stateMachine: StateMachine, {clock, logger}: ServerPorts): Promise<void> {
+  const startedMs = clock.monotonicMs();
+  await runSlices(stateMachine.load(), clock);
+  logger.info('store loaded', {
+    appliedIndex: stateMachine.applied().index,
+    revision: stateMachine.mvcc.currentRevision(),
+    keys: stateMachine.mvcc.keysTotal(),
+    tookMs: Math.round(clock.monotonicMs() - startedMs),
+  });
+}
+
+function openRaft(options: {
+  config: ServerConfig;
+  ports: ServerPorts;
+  identity: Identity;
+  contents: WalContents;
+  stateMachine: StateMachine;
+  backend: Backend;
+}): Raft {
+  const {config, ports, identity, contents, stateMachine} = options;
+  const applied = stateMachine.applied();
+  const lastIndex = contents.entries.at(-1)?.index ?? contents.snapshot.index;
+  const isFromSnapshot = applied.index > lastIndex;
+  // An image that another member sent was complete when the crash came, but the log had not heard of it yet.
+  const compacted = isFromSnapshot ? {index: applied.index, term: applied.term} : startOf(contents);
+  if (applied.index < compacted.index) {
+    const detail =
+      `the store ends at log index ${applied.index}, but the log begins behind ${compacted.index}: ` +
+      'the store is older than the log or was emptied';
+    throw new EngineError({code: 'storeCorrupt', path: ports.disk.userPath('store'), detail});
+  }
+  const {hardState} = contents;
+  return new Raft({
+    id: identity.memberId,
+    electionTicks: Math.max(2, Math.round(config.electionTimeoutMs / config.heartbeatIntervalMs)),
+    heartbeatTicks: 1,
+    random: ports.random,
+    logger: ports.logger.child('raft'),
+    restored: {
+      // What is applied was committed, whether the log got to know or not.
+      hardState: {
+        term: Math.max(hardState.term, applied.term),
+        vote: hardState.term < applied.term ? 0n : hardState.vote,
+        commit: Math.max(hardState.commit, applied.index),
+      },
+      confState: stateMachine.confState(),
+      compacted,
+      entries: isFromSnapshot ? [] : contents.entries.filter(({index}) => index > compacted.index),
+      applied: applied.index,
+      probation: contents.doubtfulIndex,
+    },
+  });
+}
+
+/**
+ * The point from which raft has the log. Entries up to the marker are kept for slow followers; the first of them
+ * becomes the point, since the term before it is not known.
+ */
+function startOf({entries, snapshot}: WalContents): {index: Index; term: Term} {
+  const first = entries.at(0);
+  return first === undefined || first.index > snapshot.index
+    ? snapshot
+    : {index: first.index, term: first.term};
+}
+
+function checkIdentity(identity: Identity, {metadata}: WalContents, {disk}: ServerPorts): void {
+  if (metadata.clusterId === identity.clusterId && metadata.memberId === identity.memberId) return;
+  const detail =
+    `it belongs to member ${identity.memberId.toString(16)} of cluster ${identity.clusterId.toString(16)}, ` +
+    `but its log to member ${metadata.memberId.toString(16)} of cluster ${metadata.clusterId.toString(16)}`;
+  throw new EngineError({code: 'dataDirUnusable', path: disk.userPath('.'), detail});
+}
+
+function authRefusal(): EngineError {
+  const detail =
+    'this store has authentication enabled, which this version of kvd does not enforce yet: serving it would open ' +
+    'it to everybody. Turn it off with `etcdctl auth disable` in the cluster it comes from, save, and restore again';
+  return new EngineError({code: 'configInvalid', detail});
+}
+
+async function closeAll(wal: Wal, store: Store): Promise<void> {
+  await wal.close();
+  await store.backend.close();
+}

@@ -1,0 +1,184 @@
+/**
+ * The one place where real parts are joined: settings in, a running member out. Parts start from the disk up to the
+ * client port, and `stop` takes them down in reverse order.
+ */
+
+import type {Config} from './config.ts';
+import {NodeClock} from './engine/io/clock.ts';
+import {createSha1, createSha256} from './engine/io/digest.ts';
+import {NodeDisk} from './engine/io/disk.ts';
+import {lockFolder} from './engine/io/folder-lock.ts';
+import {LmdbBackendOpener} from './engine/io/lmdb-backend.ts';
+import {createLogger} from './engine/io/logger.ts';
+import {MetricRegistry} from './engine/io/metrics.ts';
+import {registerProcessMetrics} from './engine/io/process-metrics.ts';
+import {SystemRandom} from './engine/io/random.ts';
+import type {Logger} from './engine/ports.ts';
+import type {Identity} from './engine/server/bootstrap.ts';
+import {type OpenedMember, openMember} from './engine/server/open-member.ts';
+import type {PeerAnswer, PeerCall} from './engine/server/peer-call.ts';
+import {Replica} from './engine/server/replica.ts';
+import {Server} from './engine/server/server.ts';
+import type {ServerConfig} from './engine/server/server-config.ts';
+import type {ServerPorts} from './engine/server/server-ports.ts';
+import {DataDir} from './engine/storage/data-dir.ts';
+import {API_VERSION, KVD_VERSION} from './engine/version.ts';
+import {ClientListener} from './transport/api/client-listener.ts';
+import {WebSocketPeerNetwork} from './transport/peer/peer-network.ts';
+
+/** Calls that run when the server stops get this long, milliseconds. */
+const DRAIN_MS = 2_000;
+const NOBODY: Identity = {clusterId: 0n, memberId: 0n};
+
+export interface RunningServer {
+  readonly server: Server;
+  /** What was really bound, where a port 0 was asked for. */
+  readonly clientUrls: readonly string[];
+  stop(): Promise<void>;
+}
+
+export interface StartOptions {
+  /** Lines for the log about settings that were ignored or are odd. */
+  readonly warnings?: readonly string[];
+  /**
+   * The member cannot go on (`error`), or was removed from the cluster (no error). The process should end: nothing
+   * is served any more, and what was acknowledged is safe.
+   */
+  readonly onEnd: (error: unknown) => void;
+}
+
+/** @throws EngineError for everything that keeps the member from starting */
+export async function startServer(config: Config, options: StartOptions): Promise<RunningServer> {
+  const logger = await createLogger({level: config.logLevel, format: config.logFormat});
+  logger.info('kvd starts', {kvd: KVD_VERSION, api: API_VERSION, node: process.version, pid: process.pid});
+  for (const warning of options.warnings ?? []) logger.warn(warning);
+  const closers: (() => Promise<void>)[] = [];
+  const stop = stopper(closers, logger);
+  try {
+    return {...(await join(config, logger, closers, options)), stop};
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function join(
+  config: Config,
+  logger: Logger,
+  closers: (() => Promise<void>)[],
+  {onEnd}: StartOptions,
+): Promise<Omit<RunningServer, 'stop'>> {
+  const metrics = createMetrics();
+  const disk = new NodeDisk(config.dataDir);
+  const dataDir = await DataDir.open({disk, lock: lockFolder, logger: logger.child('data-dir')});
+  closers.push(() => dataDir.close());
+  let replica: Replica | undefined;
+  const {marker} = dataDir;
+  const identity = () => replica?.identity ?? marker ?? NOBODY;
+  const clock = new NodeClock();
+  const random = new SystemRandom();
+  const network = new WebSocketPeerNetwork<PeerCall, PeerAnswer>({
+    identity,
+    isRemoved: (id) => replica?.members.isRemoved(id) ?? false,
+    listenUrls: config.listenPeerUrls,
+    tls: undefined,
+    electionTimeoutMs: config.electionTimeoutMs,
+    clock,
+    random,
+    logger,
+    metrics,
+    refused: (_by, refusal) => {
+      if (refusal.code === 'removed') end(undefined);
+    },
+  });
+  const ports: ServerPorts = {
+    clock,
+    random,
+    disk,
+    backendOpener: new LmdbBackendOpener(config.dataDir),
+    network,
+    logger,
+    metrics,
+    sha1: createSha1,
+    sha256: createSha256,
+  };
+  let ended = false;
+  const end = (error: unknown) => {
+    if (ended) return;
+    ended = true;
+    onEnd(error);
+  };
+  const serverConfig = toServerConfig(config);
+  const opened: OpenedMember = await openMember({config: serverConfig, ports, dataDir, onFailure: end});
+  closers.push(() => opened.close());
+  replica = new Replica({
+    config: serverConfig,
+    ports,
+    opened,
+    onFailure: end,
+    onRemoved: () => end(undefined),
+  });
+  const running = replica;
+  closers.push(() => running.stop());
+  const server = new Server(replica);
+  const listener = new ClientListener({
+    server,
+    urls: config.listenClientUrls,
+    maxRequestBytes: config.maxRequestBytes,
+    maxTxnOps: config.maxTxnOps,
+    logger: logger.child('api'),
+    exposition: () => metrics.exposition(),
+  });
+  // Bound before the member joins its cluster: a port that is taken is known at once, and /health can say "not yet".
+  const clientUrls = await listener.start();
+  closers.push(() => listener.stop(DRAIN_MS));
+  await replica.start();
+  logger.info('ready to serve client requests', {clientURLs: clientUrls});
+  return {server, clientUrls};
+}
+
+/** Runs the closers in reverse order, each although another fails; once. */
+function stopper(closers: readonly (() => Promise<void>)[], logger: Logger): () => Promise<void> {
+  let stopping: Promise<void> | undefined;
+  const run = async () => {
+    for (const close of [...closers].reverse()) {
+      await close().catch((error: unknown) =>
+        logger.error('a part did not stop cleanly', {error: String(error)}),
+      );
+    }
+    logger.info('kvd stopped');
+  };
+  return () => (stopping ??= run());
+}
+
+function createMetrics(): MetricRegistry {
+  const metrics = new MetricRegistry();
+  registerProcessMetrics(metrics);
+  metrics
+    .gauge('kvd_info', 'The version of kvd and the API level that it serves.', {
+      version: KVD_VERSION,
+      api: API_VERSION,
+    })
+    .set(1);
+  return metrics;
+}
+
+function toServerConfig(config: Config): ServerConfig {
+  return {
+    name: config.name,
+    initialAdvertisePeerURLs: config.initialAdvertisePeerUrls,
+    advertiseClientURLs: config.advertiseClientUrls,
+    initialCluster: new Map(config.initialCluster.map(({name, peerUrls}) => [name, peerUrls])),
+    initialClusterState: config.initialClusterState,
+    initialClusterToken: config.initialClusterToken,
+    snapshotCount: config.snapshotCount,
+    snapshotCatchupEntries: config.snapshotCatchupEntries,
+    heartbeatIntervalMs: config.heartbeatIntervalMs,
+    electionTimeoutMs: config.electionTimeoutMs,
+    maxRequestBytes: config.maxRequestBytes,
+    quotaBackendBytes: config.quotaBackendBytes,
+    autoCompaction: config.autoCompaction,
+    strictReconfigCheck: config.strictReconfigCheck,
+    watchProgressNotifyIntervalMs: config.watchProgressNotifyIntervalMs,
+  };
+}
