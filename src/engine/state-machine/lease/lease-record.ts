@@ -1,0 +1,71 @@
+/** Records of the table `lease`: the id (i64 BE) → leasepb.Lease {1 id, 2 granted TTL, 3 remaining TTL}. */
+
+import {EngineError} from '../../errors.ts';
+import {
+  ByteReader,
+  DamagedBytesError,
+  varint64Size,
+  varintSize,
+  writeVarint,
+  writeVarint64,
+} from '../../lib/varint.ts';
+import type {LeaseId} from '../../types.ts';
+
+export interface LeaseRecord {
+  readonly id: LeaseId;
+  readonly ttlSeconds: number;
+  /** As of the last checkpoint; 0: the full TTL. */
+  readonly remainingTtlSeconds: number;
+}
+
+export function encodeLeaseKey(id: LeaseId): Uint8Array {
+  const key = Buffer.allocUnsafe(8);
+  key.writeBigInt64BE(id);
+  return key;
+}
+
+export function encodeLease({id, ttlSeconds, remainingTtlSeconds}: LeaseRecord): Uint8Array {
+  let size = 1 + varint64Size(id);
+  if (ttlSeconds > 0) size += 1 + varintSize(ttlSeconds);
+  if (remainingTtlSeconds > 0) size += 1 + varintSize(remainingTtlSeconds);
+  const bytes = Buffer.allocUnsafe(size);
+  bytes[0] = 0x08;
+  let at = writeVarint64(bytes, 1, id);
+  if (ttlSeconds > 0) {
+    bytes[at] = 0x10;
+    at = writeVarint(bytes, at + 1, ttlSeconds);
+  }
+  if (remainingTtlSeconds > 0) {
+    bytes[at] = 0x18;
+    writeVarint(bytes, at + 1, remainingTtlSeconds);
+  }
+  return bytes;
+}
+
+/** @throws EngineError storeCorrupt */
+export function decodeLease(key: Uint8Array, value: Uint8Array): LeaseRecord {
+  const reader = new ByteReader(value);
+  let id = 0n;
+  let ttlSeconds = 0;
+  let remainingTtlSeconds = 0;
+  try {
+    while (reader.remaining > 0) {
+      const tag = reader.varint();
+      if (tag === 0x08) id = BigInt.asIntN(64, reader.varint64());
+      else if (tag === 0x10) ttlSeconds = reader.varint();
+      else if (tag === 0x18) remainingTtlSeconds = reader.varint();
+      else reader.skipField(tag & 7);
+    }
+  } catch (error) {
+    if (error instanceof DamagedBytesError) throw corruptLease(error.message);
+    throw error;
+  }
+  if (key.length !== 8 || new ByteReader(key).uint64() !== BigInt.asUintN(64, id)) {
+    throw corruptLease(`lease ${id} stands under another key`);
+  }
+  return {id, ttlSeconds, remainingTtlSeconds};
+}
+
+function corruptLease(detail: string): EngineError {
+  return new EngineError({code: 'storeCorrupt', path: 'lease', detail});
+}

@@ -1,0 +1,176 @@
+/**
+ * Key → revisions, in memory, in key order. It answers which revision of a key shows at a given one; values are
+ * read from the records by that revision. Entries beyond the current revision may exist while a long command is
+ * being applied: whoever reads at the current revision does not see them.
+ */
+
+import {assert} from '../../errors.ts';
+import {SortedMap} from '../../lib/sorted-map.ts';
+import type {Revision} from '../../types.ts';
+import {
+  type IndexEntry,
+  isPackable,
+  isVisibleAt,
+  KeyHistory,
+  pack,
+  packedMain,
+  packedSub,
+  visibleAt,
+} from './key-history.ts';
+
+/** Keys from `from` on, before `to`; undefined: all that follow. As latin1. */
+export interface TextRange {
+  readonly from: string;
+  readonly to: string | undefined;
+}
+
+/** A put's place in the life of its key. */
+export interface Generation {
+  /** Main revision of the put that created the key. */
+  readonly created: number;
+  readonly version: number;
+}
+
+export class KeyIndex {
+  readonly #entries = new SortedMap<IndexEntry>();
+
+  /** Keys with any remembered change, deleted ones included. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  clear(): void {
+    this.#entries.clear();
+  }
+
+  /** Whether the key lives, counting what is not yet visible. */
+  isLive(key: string): boolean {
+    const entry = this.#entries.get(key);
+    return entry !== undefined && (typeof entry === 'number' || !entry.isDeleted);
+  }
+
+  find(key: string, at: number): Revision | undefined {
+    const entry = this.#entries.get(key);
+    return entry === undefined ? undefined : visibleAt(entry, at);
+  }
+
+  put(key: string, main: number, sub: number): Generation {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) {
+      this.#entries.set(key, isPackable(main, sub) ? pack(main, sub) : new KeyHistory(main, sub, main, 1));
+      return FRESH(main);
+    }
+    const history = this.#history(key, entry);
+    if (history.isDeleted) {
+      history.add(main, sub, main, 1);
+      return FRESH(main);
+    }
+    history.add(main, sub, history.created, history.version + 1);
+    return history;
+  }
+
+  /** Marks a living key as deleted. */
+  delete(key: string, main: number, sub: number): void {
+    const entry = this.#entries.get(key);
+    assert(entry !== undefined, 'only a known key is deleted');
+    const history = this.#history(key, entry);
+    assert(!history.isDeleted, 'only a living key is deleted');
+    history.add(main, ~sub, 0, 0);
+  }
+
+  /**
+   * Takes in a stored change on start-up, in ascending order.
+   * @returns false when it contradicts the changes of the key so far
+   */
+  restore(key: string, revision: Revision, generation: Generation | undefined): boolean {
+    const {main, sub} = revision;
+    const entry = this.#entries.get(key);
+    if (generation === undefined) {
+      if (entry === undefined) this.#entries.set(key, new KeyHistory(main, ~sub, 0, 0));
+      else {
+        const history = this.#history(key, entry);
+        if (history.isDeleted) return false;
+        history.add(main, ~sub, 0, 0);
+      }
+      return true;
+    }
+    const {created, version} = generation;
+    if (entry === undefined) {
+      const isPlain = version === 1 && created === main && isPackable(main, sub);
+      this.#entries.set(key, isPlain ? pack(main, sub) : new KeyHistory(main, sub, created, version));
+      return true;
+    }
+    const history = this.#history(key, entry);
+    const isNext = history.isDeleted
+      ? version === 1 && created === main
+      : version === history.version + 1 && created === history.created;
+    if (isNext) history.add(main, sub, created, version);
+    return isNext;
+  }
+
+  /**
+   * Visits the keys that show at revision `at`, in order, looking at no more than `countMax` entries.
+   * The visitor ends the walk by returning true.
+   * @returns the key to continue from, or undefined when the range is done
+   */
+  walk(
+    range: TextRange & {readonly at: number; readonly countMax: number},
+    visit: (key: string, main: number, sub: number) => boolean | undefined,
+  ): string | undefined {
+    const {at} = range;
+    return this.#entries.walk(range, (key, entry) => {
+      if (typeof entry === 'number') {
+        const main = packedMain(entry);
+        return main <= at ? visit(key, main, packedSub(entry)) : undefined;
+      }
+      const position = entry.positionAt(at);
+      if (position < 0) return undefined;
+      const sub = entry.subOf(position);
+      return sub < 0 ? undefined : visit(key, entry.mainOf(position), sub);
+    });
+  }
+
+  /** Counts the keys that show at `at` among the next `countMax` entries. */
+  countSlice(range: TextRange & {readonly at: number; readonly countMax: number}): {
+    readonly count: number;
+    readonly next: string | undefined;
+  } {
+    const {at} = range;
+    let count = 0;
+    const next = this.#entries.walk(range, (_key, entry) => {
+      if (isVisibleAt(entry, at)) count++;
+      return undefined;
+    });
+    return {count, next};
+  }
+
+  /** Visits whole entries, for compaction. */
+  walkEntries(
+    range: TextRange & {readonly countMax: number},
+    visit: (key: string, entry: IndexEntry) => boolean | undefined,
+  ): string | undefined {
+    return this.#entries.walk(range, visit);
+  }
+
+  /** Keeps only the newest change of a key, after compaction forgot the others. */
+  simplify(key: string, history: KeyHistory): void {
+    const {main, sub, created, version, older} = history;
+    if (older === undefined && version === 1 && created === main && isPackable(main, sub)) {
+      this.#entries.set(key, pack(main, sub));
+    }
+  }
+
+  forget(key: string): void {
+    this.#entries.delete(key);
+  }
+
+  #history(key: string, entry: IndexEntry): KeyHistory {
+    if (typeof entry !== 'number') return entry;
+    const main = packedMain(entry);
+    const history = new KeyHistory(main, packedSub(entry), main, 1);
+    this.#entries.set(key, history);
+    return history;
+  }
+}
+
+const FRESH = (main: number): Generation => ({created: main, version: 1});
