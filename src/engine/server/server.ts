@@ -28,6 +28,7 @@ import {
 } from '../types.ts';
 import {API_VERSION, STORAGE_VERSION} from '../version.ts';
 import type {WatchHub} from '../watch/watch-hub.ts';
+import type {MemberOperation} from './peer-call.ts';
 import type {Replica} from './replica.ts';
 import {runSlices} from './run-slices.ts';
 import type {SnapshotStream} from './snapshot-source.ts';
@@ -191,7 +192,7 @@ export class Server {
     peerURLs: readonly string[];
     isLearner: boolean;
   }): Promise<Answered<{member: Member; members: readonly Member[]}>> {
-    const {added, members} = await this.#replica.changeMembers({type: 'add', ...request});
+    const {added, members} = await this.#replica.membership.change({type: 'add', ...request});
     const member = members.find(({id}) => id === added);
     if (member === undefined) throw new EngineError({code: 'memberNotFound'});
     return {header: this.header(), result: {member, members}};
@@ -214,10 +215,8 @@ export class Server {
     return {header: this.header(), result: this.#replica.members.list()};
   }
 
-  async #changedMembers(
-    operation: Parameters<Replica['changeMembers']>[0],
-  ): Promise<Answered<readonly Member[]>> {
-    const {members} = await this.#replica.changeMembers(operation);
+  async #changedMembers(operation: MemberOperation): Promise<Answered<readonly Member[]>> {
+    const {members} = await this.#replica.membership.change(operation);
     return {header: this.header(), result: members};
   }
 
@@ -281,7 +280,7 @@ export class Server {
 
   /** On the leader alone. @throws EngineError notLeader, badLeaderTransferee, leaderTransferTimeout */
   moveLeader(target: MemberId): Promise<void> {
-    return this.#replica.moveLeader(target);
+    return this.#replica.leadership.move(target);
   }
 
   /** Resolves when a quorum has just confirmed its leader to this member. */
@@ -309,10 +308,10 @@ export class Server {
   }
 
   async #readable(serializable: boolean): Promise<void> {
-    const {alarms, reads, available} = this.#replica;
+    const {alarms, reads, installer} = this.#replica;
     if (!serializable) await reads.confirm();
     // While a snapshot of another member is being taken in there is nothing consistent to read.
-    await available();
+    await installer.available();
     const refused = alarms.refuseAll();
     if (refused !== undefined) throw refused;
   }

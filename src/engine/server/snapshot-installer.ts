@@ -1,0 +1,71 @@
+/**
+ * Takes another member's state image in, in the place of the own state: applying stops between two entries, the
+ * store's backend is swapped, the state machine reads everything anew, and watchers go on from their next revision.
+ */
+
+import {EngineError} from '../errors.ts';
+import type {Clock, Logger} from '../ports.ts';
+import type {Message, SnapshotMeta} from '../raft/message.ts';
+import type {StateMachine} from '../state-machine/state-machine.ts';
+import type {MemberId} from '../types.ts';
+import type {WatchHub} from '../watch/watch-hub.ts';
+import type {Applier} from './applier.ts';
+import type {RaftLoop} from './raft-loop.ts';
+import {runSlices} from './run-slices.ts';
+import type {Snapshotter} from './snapshotter.ts';
+
+export interface SnapshotInstallerOptions {
+  readonly snapshotter: Snapshotter;
+  readonly applier: Applier;
+  readonly stateMachine: StateMachine;
+  readonly watchHub: WatchHub;
+  readonly loop: () => RaftLoop;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The state is another one: links, hashes and whatever else was derived from the old one. */
+  readonly onInstalled: () => void;
+  readonly onFailure: (error: unknown) => void;
+}
+
+export class SnapshotInstaller {
+  readonly #options: SnapshotInstallerOptions;
+  #installing: Promise<void> | undefined;
+
+  constructor(options: SnapshotInstallerOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the state is whole: at once, but while an image takes its place. */
+  available(): Promise<void> {
+    return this.#installing ?? Promise.resolve();
+  }
+
+  /** Another member sends its image. Raft hears of it when it is whole. */
+  async receive(from: MemberId, message: Message, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    if (message.type !== 'snapshot') throw new EngineError({code: 'snapshotInvalid', detail: message.type});
+    const {snapshotter, applier, loop} = this.#options;
+    const announced = {...message, from};
+    if (await snapshotter.receive(announced, chunks, applier.index)) loop().receive([announced]);
+  }
+
+  /** Raft wants the image that has arrived. */
+  install(meta: SnapshotMeta): void {
+    this.#installing = this.#install(meta)
+      .catch((error: unknown) => this.#options.onFailure(error))
+      .finally(() => {
+        this.#installing = undefined;
+      });
+  }
+
+  async #install(meta: SnapshotMeta): Promise<void> {
+    const {snapshotter, applier, stateMachine, watchHub, loop, clock, logger, onInstalled} = this.#options;
+    await applier.pause();
+    await snapshotter.install(meta.index);
+    await runSlices(stateMachine.load(), clock);
+    watchHub.restored();
+    onInstalled();
+    loop().snapshotInstalled(meta);
+    applier.resume(meta.index);
+    logger.info('snapshot installed', {index: meta.index, revision: stateMachine.mvcc.currentRevision()});
+  }
+}
