@@ -4,7 +4,7 @@
  * etcdctl's users type.
  */
 
-import {parseDurationMs} from '../../config/duration.ts';
+import {formatDuration, parseDurationMs} from '../../config/duration.ts';
 import {textOf} from './words.ts';
 
 export interface Flag<Value> {
@@ -19,6 +19,8 @@ export interface Flag<Value> {
   readonly hidden?: boolean | undefined;
   /** A further occurrence adds to the earlier ones instead of replacing them. */
   readonly multiple?: boolean | undefined;
+  /** The default as help shows it, where the value itself would say little. */
+  readonly defaultHelp?: (() => Promise<string>) | undefined;
   /** Reads one occurrence, a binary string. @throws Error with Go's words on what is wrong */
   readonly read: (word: string) => Value;
 }
@@ -69,7 +71,8 @@ export function unsignedFlag(options: Options<number>): Flag<number> {
 
 /** Milliseconds. */
 export function durationFlag(options: Options<number>): Flag<number> {
-  return {helpValue: 'duration', default: 0, ...options, type: 'option', read: readDuration};
+  const defaultHelp = async () => formatDuration(options.default ?? 0);
+  return {helpValue: 'duration', default: 0, ...options, type: 'option', defaultHelp, read: readDuration};
 }
 
 function readBoolean(word: string): boolean {

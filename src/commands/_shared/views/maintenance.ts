@@ -1,5 +1,6 @@
 /** Views of alarms, compaction, leadership transfer and snapshot files. */
 
+import type {SnapshotStatus} from '../../../engine/storage/snapshot-file/snapshot-status.ts';
 import type {AlarmResponse, MoveLeaderResponse} from '../../../transport/proto/generated/maintenance.ts';
 import {messageJson} from '../message-json.ts';
 import type {View} from '../printer.ts';
@@ -39,22 +40,12 @@ export function moveLeaderView(leader: bigint, target: bigint): View<MoveLeaderR
   });
 }
 
-export interface SnapshotStatus {
-  readonly hash: number;
-  readonly revision: number;
-  readonly totalKeys: number;
-  /** Bytes of the database without the digest behind it. */
-  readonly totalBytes: number;
-  /** The storage version; empty when the file has none. */
-  readonly version: string;
-}
-
 function snapshotRow(status: SnapshotStatus): readonly string[] {
   return [
     (status.hash >>> 0).toString(16),
     String(status.revision),
     String(status.totalKeys),
-    formatBytes(status.totalBytes),
+    formatBytes(status.totalSize),
     status.version,
   ];
 }
@@ -65,14 +56,14 @@ export const snapshotStatusView: View<SnapshotStatus> = {
     lines.field('Hash', status.hash);
     lines.field('Revision', status.revision);
     lines.field('Keys', status.totalKeys);
-    lines.field('Size', status.totalBytes);
+    lines.field('Size', status.totalSize);
     lines.field('Version', status.version);
   },
   json: (status) => ({
     hash: status.hash,
     revision: status.revision,
     totalKey: status.totalKeys,
-    totalSize: status.totalBytes,
+    totalSize: status.totalSize,
     version: status.version,
   }),
   table: (status) => ({
