@@ -133,7 +133,8 @@ async function join(
   const clientUrls = await listener.start();
   closers.push(() => listener.stop(DRAIN_MS));
   await replica.start();
-  logger.info('ready to serve client requests', {clientURLs: clientUrls});
+  // Without a quorum this may take for ever, and the member can be stopped all the same.
+  void replica.published().then(() => logger.info('ready to serve client requests', {clientURLs: clientUrls}));
   return {server, clientUrls};
 }
 

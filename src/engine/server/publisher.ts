@@ -30,18 +30,23 @@ export class Publisher {
     this.#options = options;
   }
 
-  /** Resolves when this member's attributes are in the replicated list. */
+  /**
+   * Resolves when this member's attributes are in the replicated list. They go through the log at every start: the
+   * member knows then that it can write.
+   */
   async publish(): Promise<void> {
     const {memberId, name, clientURLs, propose, logger} = this.#options;
-    while (!this.#stopped && !this.#isPublished()) {
+    for (let told = false; !told; ) {
       try {
         await propose({type: 'memberAttributes', memberId, name, clientURLs});
-        logger.info('member published', {name, clientURLs});
+        told = this.#isPublished();
       } catch (error) {
+        if (this.#stopped) return;
         logger.warn('member not published yet', {error: String(error)});
         await this.#pause();
       }
     }
+    logger.info('member published', {name, clientURLs});
   }
 
   /** Called when this member has come to lead. */

@@ -279,7 +279,7 @@ export class Replica {
     return this.#stateMachine.alarms;
   }
 
-  /** Resolves when this member serves: it has a leader, and the cluster knows its name and URLs. */
+  /** Resolves when all parts run; whether there is a leader yet is another question ({@link published}). */
   async start(): Promise<void> {
     this.store.start();
     await this.#network.start({
@@ -293,7 +293,11 @@ export class Replica {
     this.#duties.start();
     this.loop.start();
     void this.reclaimer.reclaim(this.mvcc);
-    await this.#publisher.publish();
+  }
+
+  /** Resolves when this member serves: it has a leader, and the cluster knows its name and URLs. */
+  published(): Promise<void> {
+    return this.#publisher.publish();
   }
 
   /** In reverse order of start. Hands leadership over first where there is somebody to take it. */
