@@ -8,11 +8,12 @@ import {describe, expect, it} from 'vitest';
 import type {Logger, Random} from '../../../src/engine/ports.ts';
 import {EMPTY_CONF_STATE} from '../../../src/engine/raft/conf-change.ts';
 import type {ConfChange, ConfChangeStep, Entry, Message} from '../../../src/engine/raft/message.ts';
+import type {Raft} from '../../../src/engine/raft/raft.ts';
 import type {Index, MemberId, Term} from '../../../src/engine/types.ts';
 import {confStateOf, freshDisk, RaftMember} from './raft-member.ts';
 
 const SEEDS = 300;
-const STEPS = 3_000;
+const STEPS = 4_000;
 const FIRST = {index: 1, term: 1};
 
 class Chance implements Random {
@@ -63,6 +64,11 @@ class World {
   readonly votesTold = new Map<string, MemberId>();
   lossPercent: number;
   readonly crashOneIn: number;
+  /** They hear only each other, and nobody else hears them. */
+  islanders = new Set<MemberId>();
+  slowClocks = new Set<MemberId>();
+  slowDisks = new Set<MemberId>();
+  slowAppliers = new Set<MemberId>();
   readonly logger: Logger;
 
   constructor(seed: number) {
@@ -126,10 +132,11 @@ class World {
   /** A vote that left this member is on its disk, and there is one per term. */
   checkPromise(message: Message): void {
     const disk = this.members.get(message.from)!.disk;
-    if (message.type === 'voteResponse' && !message.rejected) {
+    if (message.type === 'vote' || (message.type === 'voteResponse' && !message.rejected)) {
       const key = `${message.term}/${message.from}`;
-      const told = this.votesTold.get(key) ?? message.to;
-      if (told !== message.to) throw new Error(`${message.from} voted twice in term ${message.term}`);
+      const choice = message.type === 'vote' ? message.from : message.to;
+      const told = this.votesTold.get(key) ?? choice;
+      if (told !== choice) throw new Error(`${message.from} voted twice in term ${message.term}`);
       this.votesTold.set(key, told);
       if (disk.hardState.term < message.term) throw new Error('a vote left before it was durable');
     }
@@ -169,7 +176,8 @@ class World {
     const message = this.net[place];
     if (!this.chance.oneIn(12)) this.net.splice(place, 1);
     const to = this.members.get(message.to)?.raft;
-    if (to === undefined || this.chance.below(100) < this.lossPercent) {
+    const isCut = this.islanders.has(message.from) !== this.islanders.has(message.to);
+    if (to === undefined || isCut || this.chance.below(100) < this.lossPercent) {
       this.lose(message);
       return;
     }
@@ -192,21 +200,46 @@ class World {
       if (this.chance.oneIn(10)) member.restart();
       return;
     }
-    const dice = this.chance.below(200);
-    if (dice < 24) raft.tick();
-    else if (dice < 70) this.takeReady(member);
-    else if (dice < 110) this.send(member.sync());
-    else if (dice < 130) member.apply(this.chance.below(4));
-    else if (dice < 180) for (let i = this.chance.below(8); i >= 0; i--) this.deliver();
-    else if (dice < 186) raft.propose(Buffer.from(`v${this.proposals++}`));
-    else if (dice < 189) this.askRead(member);
-    else if (dice < 192) raft.proposeConfChange(this.randomChange());
-    else if (dice < 194) member.compact(member.image.index - this.chance.below(3));
-    else if (dice < 195) raft.transferLeadership(this.anyId());
-    else if (dice < 196) member.flush();
-    else if (dice < 197) raft.unreachable(this.anyId());
+    const dice = this.chance.below(1000);
+    if (dice < 120) {
+      if (!this.slowClocks.has(member.id) || this.chance.oneIn(12)) raft.tick();
+    } else if (dice < 600) this.pump(member);
+    else if (dice < 900) for (let i = this.chance.below(10); i >= 0; i--) this.deliver();
+    else if (dice < 930) this.someLeader(member).propose(Buffer.from(`v${this.proposals++}`));
+    else if (dice < 945) this.askRead(member);
+    else if (dice < 965) this.someLeader(member).proposeConfChange(this.randomChange());
+    else if (dice < 972) member.compact(member.image.index - this.chance.below(3));
+    else if (dice < 973) this.someLeader(member).transferLeadership(this.anyId());
+    else if (dice < 979) member.flush();
+    else if (dice < 981) raft.unreachable(this.anyId());
+    else if (dice < 982 && this.chance.oneIn(10)) raft.stepDown();
+    else if (dice < 987) this.redrawWeather();
     else if (this.chance.oneIn(this.crashOneIn)) member.crash();
-    else if (this.chance.oneIn(20)) raft.stepDown();
+  }
+
+  /** Some links are cut, some disks and state machines are slow, until the next change of weather. */
+  redrawWeather(): void {
+    const ids = [...this.members.keys()];
+    this.islanders = new Set(this.chance.oneIn(2) ? [] : ids.filter(() => this.chance.oneIn(3)));
+    this.slowClocks = new Set(ids.filter(() => this.chance.oneIn(4)));
+    this.slowDisks = new Set(ids.filter(() => this.chance.oneIn(3)));
+    this.slowAppliers = new Set(ids.filter(() => this.chance.oneIn(3)));
+  }
+
+  /** A turn of the member's loop. Most turns end with everything on disk and applied; slow ones lag behind. */
+  pump(member: RaftMember): void {
+    this.takeReady(member);
+    if (!this.slowDisks.has(member.id))
+      while (member.writes.length > 0 && !this.chance.oneIn(6)) this.send(member.sync());
+    else if (this.chance.oneIn(12)) this.send(member.sync());
+    if (!this.slowAppliers.has(member.id)) member.apply(this.chance.oneIn(4) ? 1 : undefined);
+    else if (this.chance.oneIn(12)) member.apply(1);
+  }
+
+  /** Mostly one that can do something about it. */
+  someLeader(member: RaftMember): Raft {
+    const leaders = this.alive().filter(({raft}) => raft?.status().role === 'leader');
+    return (leaders.length > 0 && !this.chance.oneIn(4) ? this.chance.pick(leaders) : member).raft as Raft;
   }
 
   anyId(): MemberId {
@@ -216,13 +249,13 @@ class World {
   askRead(member: RaftMember): void {
     const context = ++this.contexts;
     this.reads.set(context, {by: member.id, committed: this.committed});
-    member.raft!.readIndex(context);
+    member.raft?.readIndex(context);
   }
 
   randomChange(): ConfChange {
-    const count = this.chance.oneIn(2) ? 1 : 1 + this.chance.below(3);
+    const count = this.chance.oneIn(2) ? 1 : 1 + this.chance.below(4);
     const steps = Array.from({length: count}, (): ConfChangeStep => {
-      const type = this.chance.pick(['addVoter', 'addVoter', 'addLearner', 'remove'] as const);
+      const type = this.chance.pick(['addVoter', 'addVoter', 'addLearner', 'remove', 'remove'] as const);
       return {type, memberId: this.anyId()};
     });
     const joint = this.chance.pick(['auto', 'auto', 'implicit', 'explicit'] as const);
@@ -281,6 +314,8 @@ class World {
   /** No more faults: the members that are in the configuration must agree. */
   calm(): boolean {
     this.lossPercent = 0;
+    this.islanders.clear();
+    this.slowClocks.clear();
     for (const member of this.members.values()) if (member.raft === undefined) member.restart();
     for (let round = 0; round < 400; round++) {
       for (const member of this.members.values()) {
@@ -319,7 +354,7 @@ class World {
   }
 }
 
-export function runSeed(seed: number): {reads: number; applied: number; terms: number; settled: boolean} {
+function runSeed(seed: number): {reads: number; applied: number; terms: number; settled: boolean} {
   const world = new World(seed);
   for (let i = 0; i < STEPS; i++) {
     world.step();
