@@ -127,6 +127,7 @@ async function join(
     maxRequestBytes: config.maxRequestBytes,
     maxTxnOps: config.maxTxnOps,
     logger: logger.child('api'),
+    metrics,
     exposition: () => metrics.exposition(),
   });
   // Bound before the member joins its cluster: a port that is taken is known at once, and /health can say "not yet".

@@ -8,7 +8,9 @@ export const SNAPSHOT_BLOB_BYTES = 32 * 1024;
 export const GRPC_OVERHEAD_BYTES = 512 * 1024;
 /** Election timeouts without a leader before the streams of callers that asked for one end (etcd's). */
 export const LEADERLESS_TIMEOUTS_MAX = 3;
-/** A health request waits this long for a leader to confirm itself, beside two election timeouts, milliseconds. */
-export const HEALTH_TIMEOUT_MS = 5_000;
 /** Headers of one HTTP/1.1 request, bytes. */
 export const HTTP_HEADER_BYTES_MAX = 16 * 1024;
+/** An HTTP/1.1 connection on which nothing happens is closed after this time, milliseconds. */
+export const HTTP_IDLE_TIMEOUT_MS = 60_000;
+/** Levels of the API that clients state and that are counted apart: what a client sends must not make metrics grow. */
+export const CLIENT_VERSIONS_COUNTED_MAX = 64;
