@@ -3,7 +3,7 @@
  *
  * It knows two states of each file and folder: what programs see, and what is durable. `crash` makes the disk that
  * a machine finds after a power failure: of what was never synced, any part may be there (sector by sector of each
- * write, a prefix of each folder's changes of names). A process that is only killed loses nothing: open the same
+ * write, any of each folder's changes of names). A process that is only killed loses nothing: open the same
  * disk again.
  *
  * `turn` is called before each operation: a simulator decides there how long the operation takes, whether it fails
@@ -45,16 +45,16 @@ export interface MemoryDiskOptions {
 
 /** What a power failure leaves of what was not synced. */
 export interface CrashChoices {
-  /** How many of a folder's unsynced changes of names are durable: the first ones. */
-  namesKept(count: number): number;
+  /** Whether one unsynced change of a folder's names is durable; a later one may be without an earlier one. */
+  isNameChangeKept(): boolean;
   /** How many bytes of an unsynced write are kept from its start, if the whole file's last write is torn. */
   lastWriteKept?(bytes: number): number;
   /** Whether one sector of an unsynced write is kept. */
   isSectorKept(): boolean;
 }
 
-export const loseUnsynced: CrashChoices = {namesKept: () => 0, isSectorKept: () => false};
-export const keepUnsynced: CrashChoices = {namesKept: (count) => count, isSectorKept: () => true};
+export const loseUnsynced: CrashChoices = {isNameChangeKept: () => false, isSectorKept: () => false};
+export const keepUnsynced: CrashChoices = {isNameChangeKept: () => true, isSectorKept: () => true};
 
 /** Keeps all but the end of the last write of each file. */
 export function tearLastWrite(keptBytes: number): CrashChoices {
@@ -62,7 +62,7 @@ export function tearLastWrite(keptBytes: number): CrashChoices {
 }
 
 export function anyCrash(random: Random): CrashChoices {
-  return {namesKept: (count) => random.below(count + 1), isSectorKept: () => random.below(2) === 1};
+  return {isNameChangeKept: () => random.below(2) === 1, isSectorKept: () => random.below(2) === 1};
 }
 
 type Change =
@@ -165,7 +165,7 @@ export class MemoryDisk implements Disk {
     const survivor = new MemoryDisk(options);
     const names = new Map(this.#durableNames);
     for (const changes of this.#unsyncedNames.values()) {
-      for (const change of changes.slice(0, choices.namesKept(changes.length))) applyNames(names, change);
+      for (const change of changes) if (choices.isNameChangeKept()) applyNames(names, change);
     }
     const nodes = new Map<Node, Node>();
     for (const path of [...names.keys()].sort()) {

@@ -160,6 +160,44 @@ describe('the log under power failures', () => {
     }
   });
 
+  it('Ensure that whichever sectors of an unsynced batch are lost, wherever it lies, it is told from rot.', async () => {
+    const situations = {whole: 0, torn: 0};
+    for (let seed = 1; seed <= 250; seed++) {
+      const random = new SeededRandom(seed);
+      let isDoomed = false;
+      const turn = ({name}: {name: string}) => {
+        if (isDoomed && name === 'sync') throw new PowerLost();
+      };
+      const disk = new MemoryDisk({turn});
+      const wal = await createWal(disk, 1 << 17);
+      const model = new WalModel();
+      const makeBatch = () => {
+        const count = random.below(4);
+        const list = Array.from({length: count}, (_, i) => {
+          const size = random.below(3) === 0 ? random.below(3000) : random.below(90);
+          return entry(model.lastIndex + 1 + i, 1, Buffer.alloc(size, random.below(3)));
+        });
+        return {entries: list, hardState: hard(1, model.lastIndex), sync: true};
+      };
+      for (let i = random.below(10); i >= 0; i--) {
+        const batch = makeBatch();
+        await wal.append(batch);
+        model.apply(batch);
+      }
+      const attempted = model.copy();
+      const last = makeBatch();
+      attempted.apply(last);
+      isDoomed = true;
+      await expect(wal.append(last)).rejects.toThrow(PowerLost);
+      const {contents} = await openWal(disk.crash(anyCrash(random)));
+      const isWhole = difference(contents, attempted) === undefined;
+      expect(isWhole ? undefined : difference(contents, model), `seed ${seed}`).toBeUndefined();
+      expect(contents.doubtfulIndex, `seed ${seed}`).toBe(0);
+      situations[isWhole ? 'whole' : 'torn'] += 1;
+    }
+    expect(Math.min(situations.whole, situations.torn)).toBeGreaterThan(30);
+  });
+
   it('Ensure that a last batch torn at any byte is cut off, or taken whole.', async () => {
     for (const size of [5, 450, 3000]) {
       const model = new WalModel();

@@ -234,6 +234,33 @@ describe('the log under damage', () => {
     }
   });
 
+  it('Ensure that the first batch of a segment is never taken for torn: it was synced before the segment had a name.', async () => {
+    const disk = new MemoryDisk();
+    const wal = await createWal(disk, 2048);
+    await wal.append({entries: entries(1, 3, 1), hardState: undefined, sync: true});
+    await wal.append({entries: [entry(4, 1, Buffer.alloc(2500, 0x42))], hardState: undefined, sync: true});
+    expect(wal.segmentCount).toBe(2);
+    const end = writtenBytes(disk.bytesOf(SECOND));
+    for (const [at, length] of [
+      [1024, 512],
+      [end - 40, 40],
+      [end - 8, 8],
+    ] as const) {
+      const damaged = disk.copy();
+      damaged.tamper(SECOND, at, Buffer.alloc(length));
+      const intact = at === 1024 ? 'walCorrupt' : 'none';
+      const alone = await openWal(damaged.copy(), false).then(
+        () => 'none',
+        (error: EngineError) => error.code,
+      );
+      expect(alone).toBe(intact);
+      const {contents} = await openWal(damaged, true);
+      expect([contents.doubtfulIndex, contents.entries.length]).toEqual(at === 1024 ? [4, 3] : [0, 4]);
+    }
+    disk.tamper(SECOND, 512, Buffer.alloc(end - 512));
+    expect((await failureOf(openWal(disk, true))).code).toBe('walCorrupt');
+  });
+
   it('Ensure that a batch damaged at both ends is corruption: nobody knows what it held.', async () => {
     const {disk} = await makeImage(LASTS[0][1], {cleanStop: false});
     const end = writtenBytes(disk.bytesOf(SECOND));
