@@ -1,0 +1,313 @@
+/** gRPC's message framing, text forms and the other small parts. */
+
+import {gzipSync} from 'node:zlib';
+import fc from 'fast-check';
+import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
+import {Deadlines} from '../../../src/transport/http2/deadlines.ts';
+import {MessageReader, packMessage, writeMessagePrefix} from '../../../src/transport/http2/grpc-message.ts';
+import {GrpcError, GrpcStatus} from '../../../src/transport/http2/grpc-status.ts';
+import {
+  decodeBinary,
+  decodeMessage,
+  encodeBinary,
+  encodeMessage,
+  formatTimeout,
+  parseStatus,
+  parseTimeout,
+} from '../../../src/transport/http2/grpc-text.ts';
+import {MessageQueue} from '../../../src/transport/http2/message-queue.ts';
+import {PingPolicy} from '../../../src/transport/http2/ping-policy.ts';
+import {RememberedResets} from '../../../src/transport/http2/remembered-resets.ts';
+import {parseTarget} from '../../../src/transport/http2/target.ts';
+
+function framed(message: Uint8Array, isCompressed = false): Buffer {
+  const prefix = Buffer.alloc(5);
+  writeMessagePrefix(prefix, 0, message.length, isCompressed);
+  return Buffer.concat([prefix, message]);
+}
+
+function readAll(reader: MessageReader, bytes: Buffer, cuts: readonly number[]): string[] {
+  const messages: string[] = [];
+  let from = 0;
+  for (const cut of [...cuts, bytes.length]) {
+    // A fresh buffer each time: nothing may refer to an old one.
+    const chunk = Buffer.from(bytes.subarray(from, cut));
+    reader.push(chunk, 0, chunk.length, (message) => messages.push(Buffer.from(message).toString('hex')));
+    from = cut;
+  }
+  return messages;
+}
+
+describe('message reader', () => {
+  it('Ensure that messages of any size survive any cuts.', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.uint8Array({maxLength: 100}), {maxLength: 8}),
+        fc.array(fc.nat(900)),
+        (messages, cuts) => {
+          const bytes = Buffer.concat(messages.map((message) => framed(message)));
+          const inside = [...new Set(cuts)].filter((cut) => cut < bytes.length).sort((a, b) => a - b);
+          const reader = new MessageReader(1000, 'identity');
+          expect(readAll(reader, bytes, inside)).toEqual(
+            messages.map((message) => Buffer.from(message).toString('hex')),
+          );
+          expect(reader.isAtBoundary).toBe(true);
+          expect(reader.heldBytes).toBe(0);
+        },
+      ),
+      {numRuns: 500},
+    );
+  });
+
+  it('Ensure that a message in one piece is handed over without a copy.', () => {
+    const chunk = framed(Buffer.from('here'));
+    const messages: Uint8Array[] = [];
+    new MessageReader(100, 'identity').push(chunk, 0, chunk.length, (message) => messages.push(message));
+    expect(messages[0].buffer).toBe(chunk.buffer);
+  });
+
+  it('Ensure that an announced length costs nothing until its bytes come.', () => {
+    const reader = new MessageReader(2 ** 31, 'identity');
+    const prefix = Buffer.alloc(6);
+    prefix.writeUInt32BE(1_000_000_000, 1);
+    reader.push(prefix, 0, 6, () => undefined);
+    expect(reader.heldBytes).toBeLessThanOrEqual(64 * 1024);
+    const chunk = Buffer.alloc(100_000);
+    for (let i = 0; i < 10; i++) reader.push(chunk, 0, chunk.length, () => undefined);
+    expect(reader.heldBytes).toBeLessThan(3_000_000);
+  });
+
+  it('Ensure that a message beyond the limit is refused before it comes.', () => {
+    const prefix = framed(Buffer.alloc(0));
+    prefix.writeUInt32BE(1001, 1);
+    const push = () => new MessageReader(1000, 'identity').push(prefix, 0, 5, () => undefined);
+    expect(push).toThrow('grpc: received message larger than max (1001 vs. 1000)');
+  });
+
+  it('Ensure that gzip is taken apart, bounded, and refused when nobody announced it.', () => {
+    const text = Buffer.from('word '.repeat(1000));
+    const reader = new MessageReader(10_000, 'gzip');
+    expect(readAll(reader, framed(gzipSync(text), true), [])).toEqual([text.toString('hex')]);
+    expect(readAll(reader, framed(text), [])).toEqual([text.toString('hex')]);
+    const bomb = framed(gzipSync(Buffer.alloc(1_000_000)), true);
+    expect(() => readAll(new MessageReader(10_000, 'gzip'), bomb, [])).toThrow(
+      /after decompression larger than max/,
+    );
+    expect(() => readAll(new MessageReader(10_000, 'gzip'), framed(text, true), [])).toThrow(/decompress/);
+    expect(() => readAll(new MessageReader(10_000, 'identity'), framed(text, true), [])).toThrow(
+      /compressed flag/,
+    );
+    expect(() => readAll(new MessageReader(10_000, 'gzip'), Buffer.from([2, 0, 0, 0, 0]), [])).toThrow(
+      GrpcError,
+    );
+  });
+
+  it('Ensure that only what pays is compressed.', () => {
+    expect(packMessage(Buffer.alloc(100)).isCompressed).toBe(false);
+    expect(packMessage(Buffer.alloc(10_000)).isCompressed).toBe(true);
+  });
+});
+
+describe('text forms', () => {
+  it('Ensure that timeouts are read in all units.', () => {
+    const texts = ['1H', '2M', '3S', '4m', '5u', '6n', '4997295u', '0S', '99999999H'];
+    expect(texts.map(parseTimeout)).toEqual([
+      3_600_000,
+      120_000,
+      3000,
+      4,
+      0.005,
+      0.000006,
+      4997.295,
+      0,
+      99999999 * 3_600_000,
+    ]);
+    for (const bad of ['', '1', 'S', '1s', '123456789S', '-1S', '1.5S', '1S '])
+      expect(parseTimeout(bad)).toBeUndefined();
+  });
+
+  it('Ensure that timeouts are written in eight digits, never shorter than meant.', () => {
+    for (const ms of [0.5, 1, 999.999, 5000, 99_998, 100_000, 3_600_000, 1e9, 1e12]) {
+      const text = formatTimeout(ms);
+      expect(text).toMatch(/^\d{1,8}[numSMH]$/);
+      expect(parseTimeout(text)!).toBeGreaterThanOrEqual(Math.min(ms, 99_999_999_000));
+    }
+    expect(formatTimeout(-1)).toBe('1n');
+  });
+
+  it('Ensure that messages of any characters survive percent-encoding in ASCII.', () => {
+    fc.assert(
+      fc.property(fc.string({unit: 'grapheme'}), (text) => {
+        expect(encodeMessage(text)).toMatch(/^[ -~]*$/);
+        expect(decodeMessage(encodeMessage(text))).toBe(text);
+      }),
+    );
+    expect(encodeMessage('etcdserver: 5 % of ü\n')).toBe('etcdserver: 5 %25 of %C3%BC%0A');
+    expect(decodeMessage('50%')).toBe('50%');
+    expect(decodeMessage('%zz%41')).toBe('%zzA');
+  });
+
+  it('Ensure that binary metadata survives, padded or not.', () => {
+    const bytes = Buffer.from([0, 255, 128, 10]).toString('latin1');
+    expect(decodeBinary(encodeBinary(bytes))).toBe(bytes);
+    expect(decodeBinary(Buffer.from(bytes, 'latin1').toString('base64'))).toBe(bytes);
+  });
+
+  it('Ensure that a status that is none is Unknown.', () => {
+    expect(['0', '16', '17', 'x', '', '-1'].map(parseStatus)).toEqual([0, 16, 2, 2, 2, 2]);
+  });
+
+  it('Ensure that targets are read in all their forms.', () => {
+    expect(parseTarget('localhost:2379')).toMatchObject({
+      scheme: 'http',
+      host: 'localhost',
+      port: 2379,
+      authority: 'localhost:2379',
+    });
+    expect(parseTarget('http://10.0.0.1:1')).toMatchObject({scheme: 'http', host: '10.0.0.1', port: 1});
+    expect(parseTarget('https://[::1]:2380/')).toMatchObject({
+      scheme: 'https',
+      host: '::1',
+      port: 2380,
+      authority: '[::1]:2380',
+    });
+    expect(parseTarget(':2379')).toMatchObject({host: 'localhost', port: 2379});
+    expect(parseTarget('example')).toMatchObject({host: 'example', port: 2379});
+    expect(parseTarget('unix:/run/x.sock')).toMatchObject({path: '/run/x.sock', scheme: 'http'});
+    expect(parseTarget('unix:///run/x.sock')).toMatchObject({path: '/run/x.sock'});
+    expect(parseTarget('unixs:rel:2379')).toMatchObject({path: 'rel:2379', scheme: 'https'});
+    for (const bad of ['a:b:c', 'host:99999', 'host:'])
+      expect(() => parseTarget(bad)).toThrow(/not an address/);
+  });
+});
+
+describe('message queue', () => {
+  it('Ensure that what came before the end is delivered first, then the error.', async () => {
+    const taken: number[] = [];
+    const queue = new MessageQueue<number>(
+      (bytes) => taken.push(bytes),
+      () => undefined,
+    );
+    const first = queue.next();
+    expect(queue.push(1, 10)).toBe(true);
+    expect(queue.push(2, 20)).toBe(false);
+    expect(queue.bytes).toBe(20);
+    queue.end(new GrpcError(GrpcStatus.cancelled, 'gone'));
+    queue.push(3, 30);
+    expect(await first).toEqual({value: 1, done: false});
+    expect(await queue.next()).toEqual({value: 2, done: false});
+    await expect(queue.next()).rejects.toThrow('gone');
+    expect(taken).toEqual([20]);
+    expect(queue.bytes).toBe(0);
+  });
+
+  it('Ensure that a reader who leaves is heard of, once, and frees what waited.', async () => {
+    const left = vi.fn();
+    const taken = vi.fn();
+    const queue = new MessageQueue<number>(taken, left);
+    queue.push(1, 5);
+    queue.push(2, 6);
+    for await (const one of queue) {
+      expect(one).toBe(1);
+      break;
+    }
+    await queue.return();
+    expect(left).toHaveBeenCalledTimes(1);
+    expect(taken.mock.calls).toEqual([[5], [6]]);
+  });
+});
+
+describe('deadlines', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({toFake: ['setInterval', 'clearInterval', 'performance']});
+  });
+
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('Ensure that none expires early, each once and soon, near and far, unless removed.', () => {
+    const deadlines = new Deadlines();
+    const expired = new Map<number, number>();
+    const start = performance.now();
+    for (const delay of [0, 1, 9, 10, 11, 500, 5119, 5120, 5121, 20_000]) {
+      deadlines.add(delay, () => expired.set(delay, performance.now() - start));
+    }
+    const removed = deadlines.add(300, () => expect.unreachable());
+    vi.advanceTimersByTime(200);
+    deadlines.remove(removed);
+    deadlines.remove(removed);
+    vi.advanceTimersByTime(30_000);
+    expect(expired.size).toBe(10);
+    for (const [delay, at] of expired) {
+      expect(at).toBeGreaterThanOrEqual(delay);
+      expect(at).toBeLessThanOrEqual(delay + 25);
+    }
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('Ensure that one deadline may remove others and add new ones while it expires.', () => {
+    const deadlines = new Deadlines();
+    let count = 0;
+    const second = deadlines.add(50, () => {
+      count += 100;
+    });
+    deadlines.add(50, () => {
+      deadlines.remove(second);
+      deadlines.add(5, () => {
+        count++;
+      });
+    });
+    vi.advanceTimersByTime(200);
+    expect(count === 1 || count === 101).toBe(true);
+  });
+});
+
+describe('ping policy', () => {
+  beforeEach(() => {
+    vi.useFakeTimers({toFake: ['performance']});
+  });
+
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('Ensure that PINGs as seldom as allowed are borne for ever, and more are not.', () => {
+    const policy = new PingPolicy(5_000);
+    for (let i = 0; i < 100; i++) {
+      expect(policy.isTooMany(true)).toBe(false);
+      vi.advanceTimersByTime(5_000);
+    }
+    expect(Array.from({length: 4}, () => policy.isTooMany(true))).toEqual([false, false, false, true]);
+  });
+
+  it('Ensure that answers in between wipe strikes out.', () => {
+    const policy = new PingPolicy(5_000);
+    for (let i = 0; i < 100; i++) {
+      expect(policy.isTooMany(true)).toBe(false);
+      if (i % 2 === 0) policy.answered();
+    }
+  });
+
+  it('Ensure that without a call PINGs are borne every two hours only.', () => {
+    const policy = new PingPolicy(5_000);
+    expect(policy.isTooMany(false)).toBe(false);
+    for (let i = 0; i < 2; i++) {
+      vi.advanceTimersByTime(60_000);
+      expect(policy.isTooMany(false)).toBe(false);
+    }
+    vi.advanceTimersByTime(60_000);
+    expect(policy.isTooMany(false)).toBe(true);
+  });
+});
+
+describe('remembered resets', () => {
+  it('Ensure that the newest are known exactly and the oldest are forgiven.', () => {
+    const resets = new RememberedResets();
+    for (let id = 1; id < 40_001; id += 2) resets.add(id);
+    expect(resets.mayStillBeUsed(39_999)).toBe(true);
+    expect(resets.mayStillBeUsed(40_001)).toBe(false);
+    expect(resets.mayStillBeUsed(1)).toBe(true);
+    expect(resets.mayStillBeUsed(2)).toBe(true);
+  });
+});
