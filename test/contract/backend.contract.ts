@@ -100,6 +100,20 @@ export function describeBackend(name: string, makeWorld: () => Promise<BackendWo
       expect(read(backend, 'key')).toEqual(['a=new']);
     });
 
+    it('Ensure that reading all the time never makes a commit invisible when it has resolved.', async () => {
+      let isReading = true;
+      const readOn = () => {
+        backend.get('key', bytes('a'));
+        if (isReading) setImmediate(readOn);
+      };
+      readOn();
+      for (let i = 1; i <= 200; i++) {
+        await commit(i, [put('key', 'a', String(i))]);
+        expect(textOf(backend.get('key', bytes('a'))!)).toBe(String(i));
+      }
+      isReading = false;
+    });
+
     it('Ensure that empty values, zero bytes, 0xff keys and values of megabytes survive.', async () => {
       const large = Buffer.alloc(3_000_000, 0xab);
       await backend.commit({

@@ -6,13 +6,25 @@
 
 import {closeSync, fdatasyncSync, openSync, rmSync, writeSync} from 'node:fs';
 import * as fs from 'node:fs/promises';
-import {basename, dirname, join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {EngineError} from '../errors.ts';
 
 const COMPLETE = /^([1-9]\d{0,8})\.mdb$/;
 const LEFTOVER = /^[1-9]\d{0,8}\.mdb(\.tmp)?(-lock)?$/;
 /** An LMDB write that ends short is reported as EIO; then the disk is full if it cannot take this many bytes. */
 const PROBE_BYTES = 1024 * 1024;
+
+/** The head of a meta page: a page header of 24 bytes, then magic, version, two addresses, the page size. */
+const META_BYTES = 64;
+const META_MAGIC_AT = 24;
+const META_VERSION_AT = 28;
+const META_PAGE_SIZE_AT = 48;
+const LMDB_MAGIC = 0xbeefc0de;
+const LMDB_VERSION = 2;
+const PAGE_SIZES = [4_096, 8_192, 16_384, 32_768, 65_536];
+
+/** LMDB's own codes for a file that contradicts itself: page not found, corrupted, version, invalid, wrong type. */
+const DAMAGE_CODES = [-30797, -30796, -30794, -30793, -30784];
 const EIO = 5;
 const ENOSPC = 28;
 const EDQUOT = 122;
@@ -33,6 +45,41 @@ export async function findGeneration(folder: string): Promise<number> {
   if (leftovers.length > 0) await syncFolder(folder);
   return newest;
 }
+
+/**
+ * Looks at LMDB's two first pages before LMDB does: the library does not survive a file that is no database.
+ * @throws EngineError storeCorrupt or formatUnsupported
+ */
+export async function checkHead(path: string): Promise<void> {
+  const file = await fs.open(path, 'r');
+  try {
+    const first = Buffer.alloc(META_BYTES);
+    await file.read(first, 0, META_BYTES, 0);
+    const pageBytes = first.readUInt32LE(META_PAGE_SIZE_AT);
+    if (!isMeta(first) || !PAGE_SIZES.includes(pageBytes)) throw damagedHead(path);
+    const second = Buffer.alloc(META_BYTES);
+    await file.read(second, 0, META_BYTES, pageBytes);
+    if (!isMeta(second) || second.readUInt32LE(META_PAGE_SIZE_AT) !== pageBytes) throw damagedHead(path);
+    const {size} = await file.stat();
+    if (size < 2 * pageBytes) throw damagedHead(path);
+    const version = first.readUInt16LE(META_VERSION_AT);
+    if (version !== LMDB_VERSION) {
+      throw new EngineError({
+        code: 'formatUnsupported',
+        path,
+        found: `LMDB ${version}`,
+        supported: `LMDB ${LMDB_VERSION}`,
+      });
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+const isMeta = (page: Buffer) => page.readUInt32LE(META_MAGIC_AT) === LMDB_MAGIC;
+
+const damagedHead = (path: string) =>
+  new EngineError({code: 'storeCorrupt', path, detail: 'the first pages are not those of a database'});
 
 /** Makes `temporary` durable under its final name. */
 export async function finishFile(temporary: string, final: string): Promise<void> {
@@ -60,8 +107,7 @@ export async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Whether a failure of LMDB or of the file system at `path` means that the disk is full. May write and wait. */
-export function isDiskFull(error: unknown, path: string): boolean {
+function isDiskFull(error: unknown, path: string): boolean {
   const code = (error as {code?: unknown} | undefined)?.code;
   if (code === 'ENOSPC' || code === 'EDQUOT' || code === ENOSPC || code === EDQUOT) return true;
   return (code === EIO || code === undefined) && !canWrite(dirname(path));
@@ -86,10 +132,31 @@ function canWrite(folder: string): boolean {
   }
 }
 
+/** How a failure of LMDB or of the file system at `path` is to be taken. May write and wait. */
+export function kindOfFailure(error: unknown, path: string): FailureKind {
+  const code = (error as {code?: unknown} | undefined)?.code;
+  if (DAMAGE_CODES.includes(code as number)) return 'damage';
+  return isDiskFull(error, path) ? 'full' : 'other';
+}
+
+export type FailureKind = 'damage' | 'full' | 'other';
+
 /** A failure of the store as the engine knows it. */
 export function asStoreError(path: string, operation: string, error: unknown): EngineError {
   if (error instanceof EngineError) return error;
-  if (isDiskFull(error, path)) return new EngineError({code: 'diskFull', path}, error);
-  const detail = `${basename(path)}: ${error instanceof Error ? error.message : String(error)}`;
-  return new EngineError({code: 'diskError', path, operation, detail}, error);
+  const detail = error instanceof Error ? error.message : String(error);
+  return makeStoreError({path, operation, kind: kindOfFailure(error, path), detail, cause: error});
+}
+
+export function makeStoreError(failure: {
+  readonly path: string;
+  readonly operation: string;
+  readonly kind: FailureKind;
+  readonly detail: string;
+  readonly cause?: unknown;
+}): EngineError {
+  const {path, operation, kind, detail, cause} = failure;
+  if (kind === 'damage') return new EngineError({code: 'storeCorrupt', path, detail}, cause);
+  if (kind === 'full') return new EngineError({code: 'diskFull', path}, cause);
+  return new EngineError({code: 'diskError', path, operation, detail}, cause);
 }

@@ -11,7 +11,7 @@ import {parentPort} from 'node:worker_threads';
 import {type Database, open as openLmdb, type RootDatabase} from 'lmdb';
 import {assert} from '../errors.ts';
 import {type AppliedMark, TABLES} from '../types.ts';
-import {isDiskFull} from './lmdb-backend-files.ts';
+import {type FailureKind, kindOfFailure} from './lmdb-backend-files.ts';
 import {encodeImageState, IMAGE_DATABASE, IMAGE_KEY, unpackChanges} from './lmdb-backend-format.ts';
 import {lmdbOptions, RECORD_ENCODING} from './lmdb-backend-options.ts';
 
@@ -33,7 +33,7 @@ export type WriterResponse =
   | {readonly ok: true; readonly size: SizeReport; readonly packs: readonly Uint8Array[]}
   | {
       readonly ok: false;
-      readonly isFull: boolean;
+      readonly kind: FailureKind;
       readonly detail: string;
       readonly packs: readonly Uint8Array[];
     };
@@ -151,7 +151,7 @@ async function answer(request: WriterRequest): Promise<WriterResponse> {
   } catch (error) {
     const path = 'path' in request ? request.path : (image?.path ?? '');
     const detail = error instanceof Error ? error.message : String(error);
-    return {ok: false, isFull: path !== '' && isDiskFull(error, path), detail, packs};
+    return {ok: false, kind: path === '' ? 'other' : kindOfFailure(error, path), detail, packs};
   }
 }
 

@@ -4,6 +4,7 @@ import {Worker} from 'node:worker_threads';
 import {EngineError} from '../errors.ts';
 import {BACKEND_PACK_BYTES, BACKEND_PACKS_KEPT} from '../limits.ts';
 import type {AppliedMark} from '../types.ts';
+import {makeStoreError} from './lmdb-backend-files.ts';
 import {packChange, packedBytes} from './lmdb-backend-format.ts';
 import type {SizeReport, WriterRequest, WriterResponse} from './lmdb-backend-worker.ts';
 
@@ -74,9 +75,12 @@ export class LmdbWriter {
       );
     });
     if (response.ok) return response.size;
-    const path = this.#path;
-    if (response.isFull) throw new EngineError({code: 'diskFull', path});
-    throw new EngineError({code: 'diskError', path, operation: request.type, detail: response.detail});
+    throw makeStoreError({
+      path: this.#path,
+      operation: request.type,
+      kind: response.kind,
+      detail: response.detail,
+    });
   }
 
   #receive(response: WriterResponse): void {

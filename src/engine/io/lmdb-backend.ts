@@ -11,7 +11,14 @@ import {join, resolve} from 'node:path';
 import {assert, EngineError} from '../errors.ts';
 import type {Backend, BackendBatch, BackendOpener, BackendReader} from '../ports.ts';
 import {type AppliedMark, type RecordRange, TABLES, type Table, type TableRecord} from '../types.ts';
-import {asStoreError, findGeneration, finishFile, generationFile, removeFiles} from './lmdb-backend-files.ts';
+import {
+  asStoreError,
+  checkHead,
+  findGeneration,
+  finishFile,
+  generationFile,
+  removeFiles,
+} from './lmdb-backend-files.ts';
 import {LmdbImage, LmdbReader} from './lmdb-backend-image.ts';
 import type {SizeReport} from './lmdb-backend-worker.ts';
 import {LmdbWriter, Packer} from './lmdb-backend-writer.ts';
@@ -40,6 +47,7 @@ export class LmdbBackendOpener implements BackendOpener {
         await createGeneration(writer, folder, generation);
       }
       const file = join(folder, generationFile(generation));
+      await checkHead(file);
       const size = await writer.open(file);
       const image = new LmdbImage(file);
       image.verifyCounts();
