@@ -14,3 +14,5 @@ export const HTTP_HEADER_BYTES_MAX = 16 * 1024;
 export const HTTP_IDLE_TIMEOUT_MS = 60_000;
 /** Levels of the API that clients state and that are counted apart: what a client sends must not make metrics grow. */
 export const CLIENT_VERSIONS_COUNTED_MAX = 64;
+/** Responses of a watch stream that its client leaves unread before its further requests wait. */
+export const WATCH_ANSWERS_UNREAD_MAX = 1_024;
