@@ -6,6 +6,8 @@ import {booleanFlag, type FlagValues, textFlag} from './flags.ts';
 import {parseLeaseId} from './numbers.ts';
 import {bytesOf, wordOf} from './words.ts';
 
+const WRONG_NUMBER = 'put command needs 1 argument and input from stdin or 2 arguments';
+
 export const PUT_FLAGS = {
   lease: textFlag({
     summary: 'id of the lease (hexadecimal) that the key shall end with',
@@ -24,21 +26,30 @@ export async function putRequest(
   readInput: () => Promise<Uint8Array>,
 ): Promise<PutRequestInput> {
   const [key, value] = words;
-  if (key === undefined)
-    throw badArguments('put command needs 1 argument and input from stdin or 2 arguments');
+  if (key === undefined) throw badArguments(WRONG_NUMBER);
   if (flags['ignore-value'] && words.length > 1) {
     throw badArguments("put command needs only 1 argument when 'ignore-value' is set");
   }
-  if (words.length > 2)
-    throw badArguments('put command needs 1 argument and input from stdin or 2 arguments');
+  if (words.length > 2) throw badArguments(WRONG_NUMBER);
   return {
     key: bytesOf(key),
-    value: flags['ignore-value'] ? undefined : value === undefined ? await readInput() : bytesOf(value),
+    value: flags['ignore-value']
+      ? undefined
+      : value === undefined
+        ? await inputOf(readInput)
+        : bytesOf(value),
     lease: leaseOf(flags.lease),
     prevKv: flags['prev-kv'],
     ignoreValue: flags['ignore-value'],
     ignoreLease: flags['ignore-lease'],
   };
+}
+
+/** An empty input is rather a mistake than an empty value, which `put key ''` says better. */
+async function inputOf(readInput: () => Promise<Uint8Array>): Promise<Uint8Array> {
+  const input = await readInput();
+  if (input.length === 0) throw badArguments(WRONG_NUMBER);
+  return input;
 }
 
 function leaseOf(text: string): bigint {
