@@ -59,7 +59,7 @@ export async function* answerInOrder<Request, Response>(
   try {
     for (;;) {
       if (hasFailed) throw failure;
-      const next = outcomes.shift();
+      const [next] = outcomes;
       if (next === undefined) {
         if (!isReading) return;
         await new Promise<void>((resolve) => {
@@ -67,8 +67,9 @@ export async function* answerInOrder<Request, Response>(
         });
         continue;
       }
-      makeRoom();
       const outcome = await next;
+      outcomes.shift();
+      makeRoom();
       if ('error' in outcome) throw outcome.error;
       yield outcome.response;
     }
