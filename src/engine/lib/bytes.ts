@@ -18,8 +18,11 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 
 /** One char per byte (U+0000 to U+00FF). The strings' order is the bytes' order, so they serve as sorted keys. */
 export function toLatin1(bytes: Uint8Array): string {
-  return asBuffer(bytes).latin1Slice(0, bytes.length);
+  return (asBuffer(bytes) as Latin1Buffer).latin1Slice(0, bytes.length);
 }
+
+/** Behind `toString('latin1')`, without the search for the encoding's name; Node's types leave it out. */
+type Latin1Buffer = Buffer & {latin1Slice(start: number, end: number): string};
 
 /** The inverse of {@link toLatin1}. */
 export function fromLatin1(text: string): Uint8Array {

@@ -140,6 +140,10 @@ export class RaftLoop {
     this.#put((raft) => raft.snapshotInstalled(meta));
   }
 
+  campaign(): void {
+    this.#put((raft) => raft.campaign());
+  }
+
   transferLeadership(to: MemberId): void {
     this.#put((raft) => raft.transferLeadership(to));
   }

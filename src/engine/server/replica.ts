@@ -111,7 +111,12 @@ export class Replica {
       timeoutCause,
       wake,
     });
-    this.watchHub = new WatchHub({mvcc: stateMachine.mvcc, logger: logger.child('watch'), metrics});
+    this.watchHub = new WatchHub({
+      mvcc: stateMachine.mvcc,
+      logger: logger.child('watch'),
+      metrics,
+      wake: () => this.#watchPump.pump(),
+    });
     this.#watchPump = new WatchPump({
       clock,
       watchHub: this.watchHub,
@@ -292,6 +297,7 @@ export class Replica {
     this.#watchPump.start();
     this.#duties.start();
     this.loop.start();
+    void this.#leadAlone();
     void this.reclaimer.reclaim(this.mvcc);
   }
 
@@ -315,6 +321,14 @@ export class Replica {
     await this.installer.available();
     await this.#snapshotter.discard();
     await this.store.stop();
+  }
+
+  /** The only voter has nobody to wait for: it need not sit out an election timeout. */
+  async #leadAlone(): Promise<void> {
+    const {commit} = this.loop.status();
+    await this.applier.waiters.until(commit).catch(() => {});
+    const {voters} = this.loop.status().confState;
+    if (voters.length === 1 && voters[0] === this.identity.memberId) this.loop.campaign();
   }
 
   #loopActions(): RaftLoopActions {
@@ -352,7 +366,6 @@ export class Replica {
     }
     this.loop.applied(entry.index);
     this.#snapshotter.consider(entry.index);
-    this.#watchPump.pump();
   }
 
   #reactTo(response: ApplyResult['response']): void {
@@ -371,7 +384,6 @@ export class Replica {
   #stateReplaced(): void {
     this.#hashes.clear();
     this.#membersChanged();
-    this.#watchPump.pump();
   }
 
   #membersChanged(): void {
