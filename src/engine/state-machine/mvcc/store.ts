@@ -54,6 +54,11 @@ export class MvccStore {
     this.#logger = options.logger;
   }
 
+  /** False while a snapshot that replaced the records is not loaded yet: nothing may be read then. */
+  get isReadable(): boolean {
+    return this.reader.isInStep;
+  }
+
   currentRevision(): number {
     return this.#currentRevision;
   }
