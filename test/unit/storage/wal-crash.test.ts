@@ -136,6 +136,32 @@ describe('the log under power failures', () => {
     expect(images).toBeGreaterThan(800);
   });
 
+  it('Ensure that what a start finds after a kill is durable before the start is done.', async () => {
+    const whole = mortalDisk(undefined, Number.POSITIVE_INFINITY);
+    await runWorkload(whole.disk);
+    for (let lives = 0; lives < whole.operations(); lives++) {
+      let left = lives;
+      const disk = new MemoryDisk({
+        turn: () => {
+          left -= 1;
+          if (left < 0) throw new PowerLost();
+        },
+      });
+      const runSoFar = await runWorkload(disk);
+      if (!runSoFar.isCreated) continue;
+      left = Number.POSITIVE_INFINITY;
+      const {contents} = await openWal(disk);
+      const model =
+        difference(contents, runSoFar.attempted) === undefined ? runSoFar.attempted : runSoFar.acknowledged;
+      expect(difference(contents, model), `killed after ${lives}`).toBeUndefined();
+      const afterwards = await openWal(disk.crash(loseUnsynced));
+      expect(
+        difference(afterwards.contents, model),
+        `killed after ${lives}, then without power`,
+      ).toBeUndefined();
+    }
+  });
+
   it('Ensure that a crash while the log recovers is recovered from, too.', async () => {
     const whole = mortalDisk(undefined, Number.POSITIVE_INFINITY);
     await runWorkload(whole.disk);
