@@ -1,4 +1,4 @@
-/** The client against a real etcd: every service, fail-over, resumed watches, locks shared with etcdctl. */
+/** The client against a real etcd and against kvd: every service, fail-over, resumed watches, locks shared with etcdctl. */
 
 import {execFileSync, spawn} from 'node:child_process';
 import {createHash} from 'node:crypto';
@@ -11,9 +11,8 @@ import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {EtcdClient, type EtcdClientOptions} from '../../src/transport/client/etcd-client.ts';
 import {GrpcError, GrpcStatus} from '../../src/transport/http2/grpc-status.ts';
 import {freePorts} from '../process/free-ports.ts';
-import {cleanEnvironment, MemberProcess} from '../process/member-process.ts';
+import {cleanEnvironment, MemberProcess, type Program} from '../process/member-process.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'kvd-client-'));
 let etcd: MemberProcess;
 let client: EtcdClient;
 
@@ -40,21 +39,23 @@ function etcdctl(...args: string[]): string {
   });
 }
 
-beforeAll(async () => {
-  const [clientPort, peerPort] = await freePorts(2);
-  const initialCluster = `m=http://127.0.0.1:${peerPort}`;
-  etcd = new MemberProcess({program: 'etcd', name: 'm', folder, clientPort, peerPort, initialCluster});
-  await etcd.start();
-  client = connect();
-});
+describe.each<Program>(['etcd', 'kvd'])('client against %s', (program) => {
+  const folder = mkdtempSync(join(tmpdir(), 'kvd-client-'));
 
-afterAll(async () => {
-  client?.close();
-  await etcd?.kill();
-  rmSync(folder, {recursive: true, force: true});
-});
+  beforeAll(async () => {
+    const [clientPort, peerPort] = await freePorts(2);
+    const initialCluster = `m=http://127.0.0.1:${peerPort}`;
+    etcd = new MemberProcess({program, name: 'm', folder, clientPort, peerPort, initialCluster});
+    await etcd.start();
+    client = connect();
+  });
 
-describe('client against etcd', () => {
+  afterAll(async () => {
+    client?.close();
+    await etcd?.kill();
+    rmSync(folder, {recursive: true, force: true});
+  });
+
   it('Ensure that keys are put, read, deleted and compared.', async () => {
     const key = bytes('kv/\0binary\xff');
     const put = await client.kv.put({key, value: bytes('one')});
@@ -92,8 +93,23 @@ describe('client against etcd', () => {
       status: GrpcStatus.notFound,
       message: 'etcdserver: requested lease not found',
     });
-    const stream = client.kv.rangeStream({key: bytes('a')});
-    expect(await failure(stream.next())).toMatchObject({status: GrpcStatus.unimplemented});
+  });
+
+  it('Ensure that a range comes as a stream, or a clear no from a server that is too old.', async () => {
+    await client.kv.put({key: bytes('stream/1'), value: bytes('1')});
+    await client.kv.put({key: bytes('stream/2'), value: bytes('2')});
+    const stream = client.kv.rangeStream({key: bytes('stream/'), rangeEnd: bytes('stream0')});
+    if (program === 'etcd') {
+      expect(await failure(stream.next())).toMatchObject({status: GrpcStatus.unimplemented});
+      return;
+    }
+    const values: string[] = [];
+    let count = 0;
+    for await (const part of stream) {
+      values.push(...part.kvs.map((kv) => text(kv.value)));
+      count = part.count;
+    }
+    expect([values, count]).toEqual([['1', '2'], 2]);
   });
 
   it('Ensure that leases are granted, renewed and found missing.', async () => {

@@ -130,7 +130,11 @@ export class ClientListener {
       });
     }
     if (endpoint.kind === 'unix') await removeStaleSocket(endpoint.path);
-    const address = await listener.listen(listenAddress(endpoint));
+    const address = await listener.listen(listenAddress(endpoint)).catch((error: unknown) => {
+      // For who explains it to the user.
+      const {host, port} = endpoint.kind === 'tcp' ? endpoint : {host: endpoint.path, port: undefined};
+      throw error instanceof Error ? Object.assign(error, {address: host, port}) : error;
+    });
     return 'path' in address ? url : url.replace(/:\d+$/, `:${address.port}`);
   }
 
