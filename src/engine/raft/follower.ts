@@ -1,6 +1,6 @@
 /** How a follower takes in its leader's log (paper, section 5.3), and passes on what only a leader can answer. */
 
-import type {Index, MemberId} from '../types.ts';
+import type {Index, MemberId, Term} from '../types.ts';
 import type {Message} from './message.ts';
 import type {RaftState} from './raft-state.ts';
 
@@ -124,7 +124,20 @@ function accept(state: RaftState, to: MemberId, previousIndex: Index, index: Ind
     state.send({type: 'appendResponse', from: id, to, term, ...held});
     return;
   }
-  state.send({type: 'appendResponse', from: id, to, term, rejected: false, index, hintIndex: 0, hintTerm: 0});
+  const answer = {type: 'appendResponse' as const, rejected: false, index, hintIndex: 0, hintTerm: 0};
+  if (isCovered(state.messagesAfterSync.at(-1), to, term, index)) state.messagesAfterSync.pop();
+  state.send({...answer, from: id, to, term});
+}
+
+/** Whether the last message is an acknowledgement that a new one says again: of a batch of appends only one is due. */
+function isCovered(last: Message | undefined, to: MemberId, term: Term, index: Index): boolean {
+  return (
+    last?.type === 'appendResponse' &&
+    !last.rejected &&
+    last.to === to &&
+    last.term === term &&
+    last.index <= index
+  );
 }
 
 /**

@@ -19,6 +19,7 @@ import type {
   Role,
   SnapshotMeta,
 } from './message.ts';
+import type {Progress} from './progress.ts';
 import {ProgressTracker} from './progress-tracker.ts';
 import {ReadIndex} from './read-index.ts';
 
@@ -236,8 +237,9 @@ export class RaftState {
     this.tracker.reset(this.log.lastIndex + 1);
   }
 
-  #noteOwn(own: {match: Index; next: Index; recentActive: boolean} | undefined): void {
+  #noteOwn(own: Progress | undefined): void {
     if (own === undefined) return;
+    own.becomeReplicate();
     own.match = this.log.tail.stored;
     own.next = Math.max(this.log.lastIndex, own.match) + 1;
     own.recentActive = true;
