@@ -21,9 +21,9 @@ export class Pace {
     this.#sinceMs = clock.monotonicMs();
   }
 
-  /** Counts one record of this size. True: {@link rest} now. */
-  isDue(bytes: number): boolean {
-    this.#records++;
+  /** Counts work that was done. True: {@link rest} now. */
+  isDue(bytes: number, records = 1): boolean {
+    this.#records += records;
     this.#bytes += bytes;
     if (this.#records < this.#lookAtRecords && this.#bytes < this.#lookAtBytes) return false;
     this.#lookAtRecords = this.#records + RECORDS_PER_LOOK;

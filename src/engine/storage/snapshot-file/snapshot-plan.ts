@@ -104,7 +104,7 @@ async function layOutLeaves(options: {
   const fill = new LeafFill();
   let page = firstPage;
   for (const [key, value] of snapshotRecords(reader, bucket)) {
-    if (pace.isDue(0)) await pace.rest();
+    if (pace.isDue(key.length + value.length)) await pace.rest();
     if (!fill.takes(key, value)) {
       page += fill.pages;
       fill.clear();

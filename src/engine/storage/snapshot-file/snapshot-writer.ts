@@ -36,8 +36,8 @@ export async function* writeSnapshot(
   const pace = new Pace(options.clock);
   const sink = new PageSink();
   let sentBytes = 0;
-  for (const run of pageRuns(plan, reader, sink)) {
-    if (pace.isDue(run)) await pace.rest();
+  for (const {bytes, records} of pageRuns(plan, reader, sink)) {
+    if (pace.isDue(bytes, records)) await pace.rest();
     for (const chunk of sink.takeFull()) {
       digest.update(chunk);
       sentBytes += chunk.length;
@@ -55,13 +55,18 @@ export async function* writeSnapshot(
   yield trailer;
 }
 
-/** Writes one run of pages after the other into the sink. Yields the bytes of each. */
-function* pageRuns(plan: SnapshotPlan, reader: BackendReader, sink: PageSink): IterableIterator<number> {
+interface Work {
+  readonly bytes: number;
+  readonly records: number;
+}
+
+/** Writes one run of pages after the other into the sink. Yields what each took. */
+function* pageRuns(plan: SnapshotPlan, reader: BackendReader, sink: PageSink): IterableIterator<Work> {
   const {rootPage, pageCount} = plan;
   // The newer meta page is the one that counts; bbolt keeps it at the page of its number's parity.
   sink.append(encodeMetaPage(0, {pageBytes: PAGE_BYTES, rootPage, pageCount, transaction: 2n}));
   sink.append(encodeMetaPage(1, {pageBytes: PAGE_BYTES, rootPage, pageCount, transaction: 1n}));
-  yield 2 * PAGE_BYTES;
+  yield {bytes: 2 * PAGE_BYTES, records: 0};
   for (const bucket of plan.buckets) {
     yield* leafRuns(bucket, reader, sink);
     yield* branchRuns(bucket, sink);
@@ -74,23 +79,23 @@ function* pageRuns(plan: SnapshotPlan, reader: BackendReader, sink: PageSink): I
   });
   writeLeaf(sink, roots, ELEMENT_BUCKET);
   assert(sink.pages === pageCount, 'the file has as many pages as were planned');
-  yield PAGE_BYTES;
+  yield {bytes: PAGE_BYTES, records: roots.length};
 }
 
-function* leafRuns(plan: BucketPlan, reader: BackendReader, sink: PageSink): IterableIterator<number> {
+function* leafRuns(plan: BucketPlan, reader: BackendReader, sink: PageSink): IterableIterator<Work> {
   const fill = new LeafFill();
   let records: TableRecord[] = [];
   let leaf = 0;
-  const finish = (): number => {
+  const finish = (): Work => {
     assert(
       leaf < plan.leaves.length && plan.leaves.page(leaf) === sink.pages,
       'leaves stand where they were planned',
     );
     leaf++;
-    const bytes = writeLeaf(sink, records, 0);
+    const work = {bytes: writeLeaf(sink, records, 0), records: records.length};
     fill.clear();
     records = [];
-    return bytes;
+    return work;
   };
   for (const record of snapshotRecords(reader, plan.bucket)) {
     if (!fill.takes(record[0], record[1])) yield finish();
@@ -101,11 +106,12 @@ function* leafRuns(plan: BucketPlan, reader: BackendReader, sink: PageSink): Ite
   assert(leaf === plan.leaves.length, 'there are as many leaves as were planned');
 }
 
-function* branchRuns(plan: BucketPlan, sink: PageSink): IterableIterator<number> {
+function* branchRuns(plan: BucketPlan, sink: PageSink): IterableIterator<Work> {
   for (const {children, bounds, nodes} of plan.levels) {
     for (let node = 0; node < nodes.length; node++) {
       assert(nodes.page(node) === sink.pages, 'branches stand where they were planned');
-      yield writeBranch(sink, children, bounds[node], bounds[node + 1]);
+      const bytes = writeBranch(sink, children, bounds[node], bounds[node + 1]);
+      yield {bytes, records: bounds[node + 1] - bounds[node]};
     }
   }
 }
