@@ -4,7 +4,8 @@
  * Small writes go to the page cache by a synchronous call: 1.3 µs for a WAL batch, 7 µs for 256 KiB, where the way
  * through the thread pool costs 13 µs at best and 240 µs at its 99th percentile. They cannot wait for the device
  * in the WAL's use: it writes into blocks that are already allocated, and never while its own sync is on the way.
- * Everything that may wait for the device (sync, large writes, reads, names) goes through the pool.
+ * Everything that may wait for the device (sync, large writes, reads, names) goes through the pool. A thread of its
+ * own for the sync, woken by Atomics, was measured and is no faster than the pool (138 µs against 128 µs).
  */
 
 import * as fs from 'node:fs';

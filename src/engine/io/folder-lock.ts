@@ -64,7 +64,7 @@ async function takeSocketFile(path: string, socket: string): Promise<Server | un
       await clearStaleSocket(path, socket);
     } else if (bound instanceof Error) {
       if (isWithoutSockets(bound)) return undefined;
-      throw unusable(path, bound);
+      throw unusable(path, bound, 'making the lock in it failed: ');
     } else {
       return bound;
     }
@@ -128,8 +128,8 @@ function isWithoutSockets(error: Error): boolean {
   return code === 'EOPNOTSUPP' || code === 'ENOTSUP' || code === 'EPERM' || code === 'EINVAL';
 }
 
-function unusable(path: string, error: unknown): EngineError {
-  const detail = codeOf(error) ?? String(error);
+function unusable(path: string, error: unknown, what = ''): EngineError {
+  const detail = `${what}${codeOf(error) ?? String(error)}`;
   return new EngineError({code: 'dataDirUnusable', path, detail}, error);
 }
 

@@ -38,7 +38,9 @@ export interface WalContents {
   readonly cleanStop: boolean;
 }
 
+/** Takes effect in this order: snapshot, entries, hard state. */
 export interface WalBatch {
+  /** May overwrite the log's tail from their first index on; among themselves, too, later ones win. */
   readonly entries: readonly Entry[];
   readonly hardState: HardState | undefined;
   readonly snapshot?: SnapshotMarker | undefined;

@@ -15,7 +15,7 @@
 import {assert, EngineError} from '../errors.ts';
 import {WAL_SEGMENT_BYTES, WAL_SEGMENT_BYTES_FIRST, WAL_SLOW_SYNC_MS} from '../limits.ts';
 import type {DiskFile, Logger} from '../ports.ts';
-import type {HardState} from '../raft/message.ts';
+import type {Entry, HardState} from '../raft/message.ts';
 import type {Index} from '../types.ts';
 import {BatchEncoder, batchBytes} from './wal-batch.ts';
 import type {WalBatch, WalContents, WalPorts} from './wal-contents.ts';
@@ -189,7 +189,7 @@ export class Wal {
     if (hardState !== undefined) this.#checkHardState(hardState);
     const marker =
       snapshot === undefined ? undefined : {...snapshot, discards: this.#outline.isOutside(snapshot)};
-    await this.#write({snapshot: marker, entries, hardState, cleanStop: false});
+    await this.#write({snapshot: marker, entries: newestEntries(entries), hardState, cleanStop: false});
   }
 
   /**
@@ -444,4 +444,16 @@ type DoubtMode = 'keepDoubt' | 'refuseDoubt' | 'dropDoubt';
 
 function nextSegmentBytes(segment: Segment): number {
   return Math.min(WAL_SEGMENT_BYTES, segment.bytes * 2);
+}
+
+/** Of entries that overwrite others of the same batch (a leader changed while it was gathered), the later ones. */
+function newestEntries(entries: readonly Entry[]): readonly Entry[] {
+  const isInOrder = entries.every(({index}, i) => i === 0 || index > entries[i - 1].index);
+  if (isInOrder) return entries;
+  const newest: Entry[] = [];
+  for (const entry of entries) {
+    while (newest.length > 0 && newest[newest.length - 1].index >= entry.index) newest.pop();
+    newest.push(entry);
+  }
+  return newest;
 }

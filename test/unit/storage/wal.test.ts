@@ -135,6 +135,10 @@ describe('the log on disk', () => {
     await appendEntries(wal, model, entries(1, 4, 3));
     expectContents((await openWal(disk)).contents, model);
     expect(model.lastIndex).toBe(4);
+    const both = [...entries(3, 4, 4), ...entries(5, 1, 5), entry(6, 6)];
+    await append(wal, model, {entries: both, hardState: undefined, sync: true});
+    model.entries = model.entries.slice(0, 2).concat(entries(3, 2, 4), entries(5, 1, 5), entry(6, 6));
+    expectContents((await openWal(disk)).contents, model);
   });
 
   it('Ensure that a snapshot marker inside the log keeps it, and one outside voids it.', async () => {
