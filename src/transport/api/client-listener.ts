@@ -18,10 +18,10 @@ import {MaintenancePath} from '../proto/generated/maintenance.ts';
 import {toGrpcError} from './error-status.ts';
 import {GrpcMetrics} from './grpc-metrics.ts';
 import {httpEndpoints} from './http-endpoints.ts';
-import {LeaderGuard} from './leader-guard.ts';
 import {GRPC_OVERHEAD_BYTES, HTTP_HEADER_BYTES_MAX, HTTP_IDLE_TIMEOUT_MS} from './limits.ts';
 import {allMethods} from './services/all-methods.ts';
 import type {ServerFace} from './services/service.ts';
+import {StreamGuard} from './stream-guard.ts';
 
 export interface ClientListenerOptions {
   readonly server: ServerFace;
@@ -43,7 +43,7 @@ const SERVED_BY_LEARNERS = new Set<string>([KVPath.Range, MaintenancePath.Status
 
 export class ClientListener {
   readonly #options: ClientListenerOptions;
-  readonly #leaderGuard: LeaderGuard;
+  readonly #streamGuard: StreamGuard;
   readonly #metrics: GrpcMetrics;
   readonly #grpc: GrpcServer;
   readonly #http: HttpServer;
@@ -53,10 +53,10 @@ export class ClientListener {
   constructor(options: ClientListenerOptions) {
     const {server, maxRequestBytes, maxTxnOps, logger, metrics, keepAlive, tls, exposition} = options;
     this.#options = options;
-    this.#leaderGuard = new LeaderGuard(server, {electionTimeoutMs: server.electionTimeoutMs});
+    this.#streamGuard = new StreamGuard(server, {electionTimeoutMs: server.electionTimeoutMs});
     const methods = allMethods({
       server,
-      leaderGuard: this.#leaderGuard,
+      streamGuard: this.#streamGuard,
       txnOperationsMax: maxTxnOps,
       watchFragmentBytes: maxRequestBytes,
     });
@@ -104,13 +104,16 @@ export class ClientListener {
   async stop(graceMs: number): Promise<void> {
     this.#plain.stopListening();
     this.#encrypted?.stopListening();
-    await this.#grpc.drain(graceMs);
+    // First the word to go elsewhere, then the end of what would never end by itself.
+    const drained = this.#grpc.drain(graceMs);
+    this.#streamGuard.stop();
+    await drained;
     this.close();
   }
 
   /** Ends everything now. */
   close(): void {
-    this.#leaderGuard.stop();
+    this.#streamGuard.stop();
     this.#grpc.close();
     this.#plain.close();
     this.#encrypted?.close();
@@ -145,7 +148,7 @@ export class ClientListener {
       if (this.#options.server.isLearner() && !SERVED_BY_LEARNERS.has(path)) {
         throw new EngineError({code: 'notSupportedForLearner'});
       }
-      this.#leaderGuard.check(call);
+      this.#streamGuard.check(call);
     } catch (error) {
       throw toGrpcError(error);
     }

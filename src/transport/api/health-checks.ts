@@ -56,13 +56,13 @@ async function findIllness(
   server: HealthServer,
   {serializable, excluded}: {serializable: boolean; excluded: ReadonlySet<string>},
 ): Promise<string> {
-  const {result: alarms} = await server.alarms();
-  for (const {alarm} of alarms) {
-    const name = ALARM_NAMES.get(alarm) ?? 'UNKNOWN';
-    if (!excluded.has(name)) return `ALARM ${name}`;
-  }
-  if (!serializable && server.leader() === 0n) return 'RAFT NO LEADER';
   try {
+    const {result: alarms} = await server.alarms();
+    for (const {alarm} of alarms) {
+      const name = ALARM_NAMES.get(alarm) ?? 'UNKNOWN';
+      if (!excluded.has(name)) return `ALARM ${name}`;
+    }
+    if (!serializable && server.leader() === 0n) return 'RAFT NO LEADER';
     await read(server, {serializable});
     return '';
   } catch (error) {

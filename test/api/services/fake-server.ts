@@ -2,8 +2,8 @@
 
 import {EngineError} from '../../../src/engine/errors.ts';
 import type {Header} from '../../../src/engine/types.ts';
-import {LeaderGuard} from '../../../src/transport/api/leader-guard.ts';
 import type {ServerFace, ServiceContext} from '../../../src/transport/api/services/service.ts';
+import {StreamGuard} from '../../../src/transport/api/stream-guard.ts';
 import type {Call, GrpcMethod} from '../../../src/transport/http2/grpc-method.ts';
 
 export const HEADER: Header = {clusterId: 2n ** 63n + 5n, memberId: 7n, revision: 42, raftTerm: 3};
@@ -51,7 +51,7 @@ export function fakeServer(calls: Partial<ServerFace> = {}): ServerFace {
 export function fakeContext(server: ServerFace): ServiceContext {
   return {
     server,
-    leaderGuard: new LeaderGuard(server, {electionTimeoutMs: server.electionTimeoutMs}),
+    streamGuard: new StreamGuard(server, {electionTimeoutMs: server.electionTimeoutMs}),
     txnOperationsMax: 128,
     watchFragmentBytes: 1_572_864,
   };

@@ -3,7 +3,6 @@
 import {describe, expect, it, vi} from 'vitest';
 import {EngineError} from '../../../src/engine/errors.ts';
 import type {Member, TxnResult} from '../../../src/engine/types.ts';
-import {LeaderGuard} from '../../../src/transport/api/leader-guard.ts';
 import {answerInOrder} from '../../../src/transport/api/services/answer-in-order.ts';
 import {authMethods} from '../../../src/transport/api/services/auth.ts';
 import {clusterMethods} from '../../../src/transport/api/services/cluster.ts';
@@ -12,6 +11,7 @@ import {kvMethods} from '../../../src/transport/api/services/kv.ts';
 import {leaseMethods} from '../../../src/transport/api/services/lease.ts';
 import {maintenanceMethods} from '../../../src/transport/api/services/maintenance.ts';
 import {snapshotBlobs} from '../../../src/transport/api/services/snapshot-blobs.ts';
+import {StreamGuard} from '../../../src/transport/api/stream-guard.ts';
 import type {GrpcError} from '../../../src/transport/http2/grpc-status.ts';
 import * as auth from '../../../src/transport/proto/generated/auth.ts';
 import * as cluster from '../../../src/transport/proto/generated/cluster.ts';
@@ -186,7 +186,7 @@ describe('streams of one answer each', () => {
     })();
     const release: (() => void)[] = [];
     const answer = (i: number) => new Promise<number>((resolve) => release.push(() => resolve(i)));
-    const options = {inFlightMax: 3, signal: new AbortController().signal, onLeaderLost: never};
+    const options = {inFlightMax: 3, signal: new AbortController().signal, onEnd: never};
     const answers = answerInOrder(requests, answer, options);
     const first = answers.next();
     await vi.waitFor(() => expect(release.length).toBe(3));
@@ -203,19 +203,19 @@ describe('streams of one answer each', () => {
     const aborted = answerInOrder(silent, async () => 1, {
       inFlightMax: 3,
       signal: end.signal,
-      onLeaderLost: never,
+      onEnd: never,
     });
     const waiting = statusOf(aborted.next());
     end.abort(new EngineError({code: 'canceled'}));
     expect(await waiting).toEqual([1, 'context canceled']);
     let leader = HEADER.memberId;
-    const guard = new LeaderGuard({leader: () => leader}, {electionTimeoutMs: 1});
+    const guard = new StreamGuard({leader: () => leader}, {electionTimeoutMs: 1});
     const call = fakeCall({hasleader: 'true'});
     guard.check(call);
     const guarded = answerInOrder(silent, async () => 1, {
       inFlightMax: 3,
       signal: call.signal,
-      onLeaderLost: (lost) => guard.add(call, lost),
+      onEnd: (lost) => guard.add(call, lost),
     });
     const cut = statusOf(guarded.next());
     leader = 0n;
@@ -331,7 +331,7 @@ describe('Auth and health', () => {
   });
 
   it('Ensure that the empty service serves and others are unknown.', async () => {
-    const methods = healthMethods();
+    const methods = healthMethods(fakeContext(fakeServer()));
     const check = (service: string) =>
       callUnary(methods, health.HealthPath.Check, health.encodeHealthCheckRequest({service}));
     expect(health.decodeHealthCheckResponse(await check('')).status).toBe(1);

@@ -18,6 +18,6 @@ export function allMethods(context: ServiceContext): readonly GrpcMethod[] {
     ...clusterMethods(context),
     ...maintenanceMethods(context),
     ...authMethods(context),
-    ...healthMethods(),
+    ...healthMethods(context),
   ];
 }

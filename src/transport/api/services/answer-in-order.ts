@@ -10,8 +10,8 @@ export interface AnswerOptions {
   /** Requests worked on at a time; beyond it the stream is not read, and the client feels it. */
   readonly inFlightMax: number;
   readonly signal: AbortSignal;
-  /** Given what ends the stream when its caller's leader is lost. @returns how to stop waiting for that */
-  readonly onLeaderLost: (lost: (error: GrpcError) => void) => () => void;
+  /** Is given what ends the stream from our side. @returns what calls that off */
+  readonly onEnd: (end: (error: GrpcError) => void) => () => void;
 }
 
 type Outcome<Response> = {readonly response: Response} | {readonly error: unknown};
@@ -20,7 +20,7 @@ type Outcome<Response> = {readonly response: Response} | {readonly error: unknow
 export async function* answerInOrder<Request, Response>(
   requests: AsyncIterable<Request>,
   answer: (request: Request) => Promise<Response>,
-  {inFlightMax, signal, onLeaderLost}: AnswerOptions,
+  {inFlightMax, signal, onEnd}: AnswerOptions,
 ): AsyncGenerator<Response, void> {
   const outcomes: Promise<Outcome<Response>>[] = [];
   let failure: unknown;
@@ -50,7 +50,7 @@ export async function* answerInOrder<Request, Response>(
     }
   };
   const abort = () => stop(signal.reason);
-  const forget = onLeaderLost(stop);
+  const forget = onEnd(stop);
   signal.addEventListener('abort', abort, {once: true});
   read().then(() => {
     isReading = false;

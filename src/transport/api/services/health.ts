@@ -11,12 +11,15 @@ import {
   HealthCheckResponseServingStatus,
   HealthPath,
 } from '../../proto/generated/health.ts';
+import {toGrpcError} from '../error-status.ts';
+import type {StreamGuard} from '../stream-guard.ts';
+import type {ServiceContext} from './service.ts';
 import {unary} from './unary.ts';
 
 const {SERVING, SERVICE_UNKNOWN} = HealthCheckResponseServingStatus;
 
 /** A member that answers serves: whether its cluster does is what /health and /readyz tell. */
-export function healthMethods(): readonly GrpcMethod[] {
+export function healthMethods({streamGuard}: ServiceContext): readonly GrpcMethod[] {
   return [
     unary(HealthPath.Check, decodeHealthCheckRequest, encodeHealthCheckResponse, async ({service}) => {
       if (service !== '') throw new GrpcError(GrpcStatus.notFound, 'unknown service');
@@ -30,16 +33,22 @@ export function healthMethods(): readonly GrpcMethod[] {
       path: HealthPath.Watch,
       decode: decodeHealthCheckRequest,
       encode: encodeHealthCheckResponse,
-      handle: watchHealth,
+      handle: (request: HealthCheckRequest, call: Call) => watchHealth(streamGuard, request, call),
     },
   ];
 }
 
-/** The status does not change while the connection stands, so that there is one message. */
-async function* watchHealth({service}: HealthCheckRequest, {signal}: Call) {
+/** The status does not change as long as there is somebody to tell, so that there is one message. */
+async function* watchHealth(streamGuard: StreamGuard, {service}: HealthCheckRequest, call: Call) {
   yield {status: service === '' ? SERVING : SERVICE_UNKNOWN};
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    signal.addEventListener('abort', () => resolve(), {once: true});
-  });
+  if (call.signal.aborted) return;
+  let forget: () => void = () => undefined;
+  try {
+    await new Promise<never>((_resolve, reject) => {
+      forget = streamGuard.add(call, reject);
+      call.signal.addEventListener('abort', () => reject(toGrpcError(call.signal.reason)), {once: true});
+    });
+  } finally {
+    forget();
+  }
 }

@@ -22,7 +22,7 @@ import {answerInOrder} from './answer-in-order.ts';
 import type {ServerFace, ServiceContext} from './service.ts';
 import {unary} from './unary.ts';
 
-export function leaseMethods({server, leaderGuard}: ServiceContext): readonly GrpcMethod[] {
+export function leaseMethods({server, streamGuard}: ServiceContext): readonly GrpcMethod[] {
   return [
     unary(LeasePath.LeaseGrant, decodeLeaseGrantRequest, encodeLeaseGrantResponse, ({ID, TTL}) =>
       server.leaseGrant({id: ID, ttlSeconds: TTL}).then(({header, result}) => {
@@ -54,7 +54,7 @@ export function leaseMethods({server, leaderGuard}: ServiceContext): readonly Gr
         answerInOrder(requests, ({ID}) => renew(server, ID), {
           inFlightMax: KEEP_ALIVES_IN_FLIGHT_MAX,
           signal: call.signal,
-          onLeaderLost: (lost) => leaderGuard.add(call, lost),
+          onEnd: (end) => streamGuard.add(call, end),
         }),
     },
   ];

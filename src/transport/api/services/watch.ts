@@ -43,9 +43,9 @@ class Wake {
   }
 }
 
-/** Ends by failing: with the call, or when a leader was asked for and is gone. A half-closed client goes on watching. */
+/** Ends by failing: with the call, or when the guard says so. A half-closed client goes on watching. */
 async function* watch(
-  {server, leaderGuard, watchFragmentBytes}: ServiceContext,
+  {server, streamGuard, watchFragmentBytes}: ServiceContext,
   requests: AsyncIterable<WatchRequest>,
   call: Call,
 ): AsyncGenerator<WatchResponseInput, void> {
@@ -59,7 +59,7 @@ async function* watch(
     room.signal();
   };
   const abort = () => fail(call.signal.reason);
-  const forget = leaderGuard.add(call, fail);
+  const forget = streamGuard.add(call, fail);
   call.signal.addEventListener('abort', abort, {once: true});
   readRequests(requests, stream, room).catch(fail);
   try {
