@@ -73,18 +73,19 @@ function describeFailure(error: EngineError): string {
   return describe === undefined ? error.message : describe(error.failure);
 }
 
+/** What to do about errors of the system; their own text says what and where. */
+const ADVICE: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'stop the program that has it, or listen elsewhere',
+  EADDRNOTAVAIL: 'listen on an address of this machine, or on 0.0.0.0 for all',
+  EACCES: 'this user may not; change the rights or the user',
+  ENOSPC: 'make room on that file system',
+};
+
 function describeSystemError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const {code, syscall, path} = error as NodeJS.ErrnoException;
-  const {address, port} = error as {address?: string; port?: number};
-  if (code === 'EADDRINUSE') {
-    return `${address ?? ''}${port === undefined ? '' : `:${port}`} is taken by another process; stop it or listen elsewhere`;
-  }
-  if (code === 'EADDRNOTAVAIL')
-    return `${address ?? ''} is no address of this machine; listen on one that is, or on 0.0.0.0`;
-  if (code === 'EACCES' && syscall === 'listen')
-    return `listening on ${address ?? path ?? ''}${port === undefined ? '' : `:${port}`} is not allowed to this user`;
-  return error.message.split('\n')[0] as string;
+  const {code = ''} = error as NodeJS.ErrnoException;
+  const line = error.message.split('\n')[0] as string;
+  return Object.hasOwn(ADVICE, code) ? `${line}; ${ADVICE[code]}` : line;
 }
 
 /** For calls whose failure etcdctl takes for a bad connection: lease timetolive, list and keep-alive. */

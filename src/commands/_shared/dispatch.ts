@@ -40,7 +40,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function dispatch(words: readonly string[], context: CommandContext): Promise<unknown> {
+/** @throws whatever the command ends with */
+export async function dispatch(words: readonly string[], context: CommandContext): Promise<unknown> {
   const found = findCommand(words);
   if (asksForVersion(found)) return runCommand(await load(['version']), [], context);
   if (asksForHelp(found)) {

@@ -66,9 +66,9 @@ export class Lines {
     this.text(`"${name}" : ${typeof value === 'number' ? integerText(value) : value}`);
   }
 
-  /** A field whose value is bytes, as Go's %q shows them. */
+  /** A field whose value is bytes, as Go's %q shows them; `--hex` changes nothing here. */
   quoted(name: string, bytes: Uint8Array): void {
-    this.field(name, this.hex ? `"${hexEscape(bytes)}"` : goQuote(bytes));
+    this.field(name, goQuote(bytes));
   }
 
   flush(): void {

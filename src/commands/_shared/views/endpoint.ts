@@ -119,7 +119,7 @@ export const endpointStatusView: View<readonly EndpointStatus[]> = {
       lines.field('RaftIndex', status.raftIndex);
       lines.field('RaftTerm', status.raftTerm);
       lines.field('RaftAppliedIndex', status.raftAppliedIndex);
-      lines.field('Errors', `[${status.errors.map(goQuoteText).join(' ')}]`);
+      lines.field('Errors', `[${status.errors.join(' ')}]`);
       lines.field('Endpoint', goQuoteText(endpoint));
       lines.field('DowngradeTargetVersion', goQuoteText(status.downgradeInfo?.targetVersion ?? ''));
       lines.field('DowngradeEnabled', status.downgradeInfo?.enabled ?? false);

@@ -18,7 +18,7 @@ export const alarmView: View<AlarmResponse> = {
     headerFields(response.header, lines);
     for (const {memberID, alarm} of response.alarms) {
       lines.field('MemberID', memberID);
-      lines.field('AlarmType', `"${ALARM_NAMES[alarm] ?? alarm}"`);
+      lines.field('AlarmType', ALARM_NAMES[alarm] ?? alarm);
       lines.text('');
     }
   },

@@ -1,0 +1,150 @@
+/**
+ * Help of every command, and the one line with its exit code that wrong arguments get. Commands run in this
+ * process, against an endpoint where nobody listens: wrong arguments must be found before it is asked.
+ */
+
+import {describe, expect, it} from 'vitest';
+import {describeError} from '../../../src/commands/_shared/describe-error.ts';
+import {dispatch} from '../../../src/commands/_shared/dispatch.ts';
+import {showHelp} from '../../../src/commands/_shared/help.ts';
+import {wordOf} from '../../../src/commands/_shared/words.ts';
+import {MemoryTerminal} from '../../unit/commands/memory-terminal.ts';
+import {expectGolden} from './golden-file.ts';
+
+const COMMANDS = [
+  '',
+  'alarm disarm',
+  'alarm list',
+  'compaction',
+  'defrag',
+  'del',
+  'elect',
+  'endpoint',
+  'endpoint hashkv',
+  'endpoint health',
+  'endpoint status',
+  'get',
+  'lease grant',
+  'lease keep-alive',
+  'lease list',
+  'lease revoke',
+  'lease timetolive',
+  'lock',
+  'member add',
+  'member list',
+  'member promote',
+  'member remove',
+  'member update',
+  'move-leader',
+  'put',
+  'serve',
+  'snapshot save',
+  'snapshot status',
+  'txn',
+  'version',
+  'watch',
+];
+
+const WRONG = [
+  'nonsense',
+  'l',
+  'lease nonsense',
+  'get',
+  'get a b c',
+  'get a b --prefix',
+  'get a --prefix --from-key',
+  'get a --keys-only --count-only',
+  'get a --count-only',
+  'get a --print-value-only -w json',
+  'get a --order=up',
+  'get a --sort-by=size',
+  'get a --consistency=x',
+  'get a --rev=x',
+  'get a --nonsense',
+  'get a -w nonsense',
+  'get a -w table',
+  'get a --discovery-srv=x',
+  'get a --endpoints=',
+  'get a --cert=x',
+  'get a --cacert=/does/not/exist',
+  'put',
+  'put a',
+  'put a b c',
+  'put a b --ignore-value',
+  'put a b --lease=zz',
+  'put a b -w table',
+  'del',
+  'del a b c',
+  'del a b --prefix',
+  'txn a',
+  'txn',
+  'compaction',
+  'compaction x',
+  'watch',
+  'watch a b c',
+  'watch a b --prefix',
+  'watch a --',
+  'lease grant',
+  'lease grant x',
+  'lease revoke',
+  'lease revoke zz',
+  'lease timetolive',
+  'lease keep-alive',
+  'member add',
+  'member add a b',
+  'member add a',
+  'member remove',
+  'member remove zz',
+  'member update 1',
+  'member promote',
+  'member list --consistency=x',
+  'endpoint status -w protobuf',
+  'alarm list x',
+  'alarm disarm x',
+  'move-leader',
+  'move-leader zz',
+  'lock',
+  'elect',
+  'elect a',
+  'snapshot save',
+  'snapshot save a --endpoints=a,b',
+  'snapshot status',
+  'snapshot status /does/not/exist',
+  'serve nonsense',
+  'serve --nonsense',
+  'serve --name',
+  'serve --election-timeout=1',
+  'serve --config-file=/does/not/exist',
+];
+
+describe('lines', () => {
+  it('Ensure that the help of every command is as in its golden file.', async () => {
+    for (const command of COMMANDS) {
+      const terminal = new MemoryTerminal();
+      await showHelp(command === '' ? [] : command.split(' '), terminal);
+      const text = terminal.text.replace(
+        /GLOBAL FLAGS\n[\s\S]*?\n\n/,
+        'GLOBAL FLAGS\n  (as of all commands)\n\n',
+      );
+      const name = command === '' ? 'kvd' : command.replaceAll(' ', '-');
+      expectGolden(`help/${name}.txt`, text.replace(/kvd\/\S+ \S+ \S+/, 'kvd/VERSION'));
+    }
+  });
+
+  it('Ensure that wrong arguments get one clear line and the right exit code.', async () => {
+    let text = '';
+    for (const line of WRONG) {
+      const terminal = new MemoryTerminal();
+      const words = /^serve|--endpoints/.test(line)
+        ? line.split(' ')
+        : ['--endpoints=127.0.0.1:9', ...line.split(' ')];
+      const described = await dispatch(words.map(wordOf), {environment: {}, terminal}).then(
+        () => ({line: '(accepted)', exitCode: 0}),
+        describeError,
+      );
+      expect(terminal.text).toBe('');
+      text += `$ kvd ${line}\n${terminal.errors}Error: ${described.line}\n${described.exitCode}\n`;
+    }
+    expectGolden('errors.txt', text);
+  });
+});
