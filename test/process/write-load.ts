@@ -18,8 +18,6 @@ const PUT_TIMEOUT_MS = 2_000;
 
 export class WriteLoad {
   readonly acknowledged = new Map<string, string>();
-  /** Times of acknowledgements of puts that began after the time given to {@link firstPutAfter}. */
-  readonly #watchers: {afterMs: number; resolve: (acknowledgedMs: number) => void}[] = [];
   readonly #options: WriteLoadOptions;
   readonly #calls: EtcdCalls[][] = [];
   #stopped = false;
@@ -41,11 +39,6 @@ export class WriteLoad {
     for (const calls of this.#calls.flat()) calls[Symbol.dispose]();
   }
 
-  /** Resolves with when the first put that begins from now on is acknowledged (performance.now()). */
-  firstPutAfter(afterMs: number): Promise<number> {
-    return new Promise((resolve) => this.#watchers.push({afterMs, resolve}));
-  }
-
   async #run(client: number): Promise<void> {
     const {endpoints, prefix, valueBytes = 64} = this.#options;
     const calls = endpoints.map((endpoint) => new EtcdCalls(endpoint));
@@ -53,24 +46,34 @@ export class WriteLoad {
     for (let n = 0, turn = client; !this.#stopped; n++) {
       const key = `${prefix}${client}/${n}`;
       const value = `${n}`.padEnd(valueBytes, '.');
-      const beganMs = performance.now();
       try {
         await calls[turn % calls.length].put(key, value, PUT_TIMEOUT_MS);
         this.acknowledged.set(key, value);
-        this.#noteAcknowledged(beganMs);
       } catch {
         this.errors++;
         turn++;
       }
     }
   }
+}
 
-  #noteAcknowledged(beganMs: number): void {
-    for (let i = this.#watchers.length - 1; i >= 0; i--) {
-      const {afterMs, resolve} = this.#watchers[i];
-      if (beganMs < afterMs) continue;
-      this.#watchers.splice(i, 1);
-      resolve(performance.now());
+/** A probe's put is given up after this time: it must not wait for what the killed leader took with it. */
+const PROBE_TIMEOUT_MS = 250;
+
+/** Puts through the members' endpoints in turn until one is acknowledged. @returns milliseconds that took */
+export async function timeToWrite(endpoints: readonly string[]): Promise<number> {
+  const startedMs = performance.now();
+  const calls = endpoints.map((endpoint) => new EtcdCalls(endpoint));
+  try {
+    for (let turn = 0; ; turn++) {
+      try {
+        await calls[turn % calls.length].put('probe', `${turn}`, PROBE_TIMEOUT_MS);
+        return performance.now() - startedMs;
+      } catch (error) {
+        if (performance.now() - startedMs > 60_000) throw new Error('no write for a minute', {cause: error});
+      }
     }
+  } finally {
+    for (const call of calls) call[Symbol.dispose]();
   }
 }

@@ -115,57 +115,57 @@ async function refuseIfKnownAsStarted(options: {
   }
 }
 
+interface JoinOptions {
+  readonly config: ServerConfig;
+  readonly network: Network;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Finds this member, added by `member add` and not started yet, in the list that its peers have. */
+export async function joinCluster(options: JoinOptions): Promise<FirstLog> {
+  const own = [...options.config.initialAdvertisePeerURLs].sort();
+  const {clusterId, members} = await askPeers(options);
+  const self = members.find(({peerURLs}) => samePeerUrls([...peerURLs].sort(), own));
+  if (self === undefined) {
+    const detail =
+      `the cluster ${clusterId.toString(16)} has no member with the peer URLs ${own.join(',')}: ` +
+      'add it first with `kvd member add`';
+    throw new EngineError({code: 'clusterMismatch', detail});
+  }
+  return {
+    identity: {clusterId, memberId: self.id},
+    entries: [],
+    hardState: {term: 0, vote: 0n, commit: 0},
+  };
+}
+
 /**
- * Finds this member, added by `member add` and not started yet, in the list that its peers have. Peers that do not
- * answer, or whose names do not resolve yet, are asked again for a while.
+ * The member list as the first peer that answers has it. Peers that do not answer, or whose names do not resolve
+ * yet, are asked again for a while.
  */
-export async function joinCluster(options: {
-  config: ServerConfig;
-  network: Network;
-  clock: Clock;
-  logger: Logger;
-}): Promise<FirstLog> {
-  const {config, network, clock, logger} = options;
-  const own = [...config.initialAdvertisePeerURLs].sort();
+export async function askPeers({
+  config,
+  network,
+  clock,
+  logger,
+}: JoinOptions): Promise<PeerAnswer & {type: 'cluster'}> {
   const urls = [...config.initialCluster]
     .filter(([name]) => name !== config.name)
     .flatMap(([, list]) => list);
   const untilMs = clock.monotonicMs() + JOIN_TIMEOUT_MS;
   for (;;) {
-    const first = await askForPlace({network, urls, own});
-    if (first !== undefined) return first;
+    for (const url of urls) {
+      const answer = await askCluster(network, url);
+      // A peer that is joining itself knows nobody yet.
+      if (answer !== undefined && answer.members.length > 0) return answer;
+    }
     if (clock.monotonicMs() >= untilMs) break;
     logger.warn('no peer answers yet', {urls});
     await new Promise<void>((resolve) => clock.after(JOIN_RETRY_MS, resolve));
   }
   const detail = `none of the peers ${urls.join(',')} answers: cannot join (is --initial-cluster right?)`;
   throw new EngineError({code: 'clusterMismatch', detail});
-}
-
-/** @returns undefined when nobody answers */
-async function askForPlace(options: {
-  network: Network;
-  urls: readonly string[];
-  own: readonly string[];
-}): Promise<FirstLog | undefined> {
-  const {network, urls, own} = options;
-  for (const url of urls) {
-    const answer = await askCluster(network, url);
-    if (answer === undefined) continue;
-    const self = answer.members.find(({peerURLs}) => samePeerUrls([...peerURLs].sort(), own));
-    if (self === undefined) {
-      const detail =
-        `the cluster at ${url} has no member with the peer URLs ${own.join(',')}: ` +
-        'add it first with `kvd member add`';
-      throw new EngineError({code: 'clusterMismatch', detail});
-    }
-    return {
-      identity: {clusterId: answer.clusterId, memberId: self.id},
-      entries: [],
-      hardState: {term: 0, vote: 0n, commit: 0},
-    };
-  }
-  return undefined;
 }
 
 /**

@@ -13,9 +13,9 @@ import {Store} from '../storage/store.ts';
 import {StoreFolder} from '../storage/store-folder.ts';
 import {Wal} from '../storage/wal.ts';
 import type {WalContents} from '../storage/wal-contents.ts';
-import type {Index, Term} from '../types.ts';
+import type {Index, Member, Term} from '../types.ts';
 import {KVD_VERSION} from '../version.ts';
-import {checkAgainstDisk, foundCluster, type Identity, joinCluster} from './bootstrap.ts';
+import {askPeers, checkAgainstDisk, foundCluster, type Identity, joinCluster} from './bootstrap.ts';
 import {runSlices} from './run-slices.ts';
 import type {ServerConfig} from './server-config.ts';
 import type {ServerPorts} from './server-ports.ts';
@@ -28,6 +28,8 @@ export interface OpenedMember {
   readonly stateMachine: StateMachine;
   /** The first entry of the log. */
   readonly firstIndex: Index;
+  /** Whom to have links to until the replicated list says it: a member that joins knows nobody yet. */
+  readonly firstPeers: readonly Member[];
   /** Gives everything back; the store has been stopped before. */
   close(): Promise<void>;
 }
@@ -70,6 +72,7 @@ export async function openMember(options: OpenOptions): Promise<OpenedMember> {
       store,
       stateMachine,
       firstIndex: raft.status().firstIndex,
+      firstPeers: raft.status().commit === 0 ? (await askPeers({...ports, config})).members : [],
       close: () => closeAll(wal, store),
     };
   } catch (error) {

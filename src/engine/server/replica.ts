@@ -79,6 +79,7 @@ export class Replica {
   readonly #watchPump: WatchPump;
   readonly #onFailure: (error: unknown) => void;
   readonly #onRemoved: () => void;
+  readonly #firstPeers: readonly Member[];
   #leaderSinceMs = 0;
   #failed = false;
 
@@ -102,6 +103,7 @@ export class Replica {
     this.#stateMachine = stateMachine;
     this.#onFailure = options.onFailure;
     this.#onRemoved = options.onRemoved;
+    this.#firstPeers = opened.firstPeers;
     this.proposals = new Proposals({
       memberId,
       clock,
@@ -400,7 +402,9 @@ export class Replica {
   }
 
   #others(): Member[] {
-    return this.members.list().filter(({id}) => id !== this.identity.memberId);
+    const listed = this.members.list();
+    const known = listed.length > 0 ? listed : this.#firstPeers;
+    return known.filter(({id}) => id !== this.identity.memberId);
   }
 
   #timeoutCause(startedMs: number): 'timeout' | 'timeoutLeaderFailed' | 'timeoutConnectionLost' {
