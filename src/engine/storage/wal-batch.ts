@@ -13,6 +13,7 @@ import {
   BATCH_HEADER_BYTES,
   BATCH_MAGIC,
   BATCH_TRAILER_BYTES,
+  batchStart,
   readSafeInteger,
   SECTOR_BYTES,
   TRAILER_END,
@@ -73,6 +74,9 @@ export class BatchEncoder {
     summary: BatchSummary,
     place: BatchPlace,
   ): {readonly bytes: Buffer; readonly chain: number} {
+    const {offset} = place;
+    assert(offset === batchStart(offset), 'a batch begins at a multiple of 8, its header within one sector');
+    assert(place.syncedOffset <= offset, 'nothing is synced that is not yet written');
     const length = batchBytes(contents);
     assert(length <= WAL_BATCH_BYTES_MAX, 'a batch is larger than the log takes');
     const bytes = this.#take(length);

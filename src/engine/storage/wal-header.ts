@@ -3,7 +3,7 @@
  * the segments before it can be removed.
  */
 
-import {EngineError} from '../errors.ts';
+import {assert, EngineError} from '../errors.ts';
 import {crc32c} from '../lib/crc32c.ts';
 import type {HardState} from '../raft/message.ts';
 import type {ClusterId, Index, MemberId, Term} from '../types.ts';
@@ -50,6 +50,11 @@ export interface RootedHeader extends SegmentHeader {
 const CRC_AT = SEGMENT_HEADER_BYTES - 4;
 
 export function encodeSegmentHeader(header: SegmentHeader): {bytes: Buffer; seed: number} {
+  const {sequence, segmentBytes, previousEnd, lastIndex, snapshot} = header;
+  assert(sequence >= 1 && segmentBytes > SEGMENT_HEADER_BYTES, 'a segment has a number and room');
+  assert((sequence === 1) === (previousEnd === 0), 'every segment but the first goes on from another');
+  assert(snapshot.index <= lastIndex, 'the log reaches its snapshot marker');
+  assert(header.hardState.vote === 0n || header.hardState.term > 0, 'a vote is given in a term');
   const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
   bytes.set(SEGMENT_MAGIC, 0);
   bytes.writeUInt32LE(WAL_VERSION, 8);

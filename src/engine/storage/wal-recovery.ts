@@ -34,7 +34,8 @@ export async function restoreTail(file: DiskFile, replay: Replay): Promise<void>
  * that lets it vote for nobody else in this term, and a follower's vote for itself has no other effect.
  */
 export function hardStateInDoubt(known: HardState, term: Term, memberId: MemberId): HardState {
-  if (term < known.term) return known;
+  if (term < known.term || term === 0) return known;
+  assert(memberId !== 0n, 'a member has an id');
   const isVoteKnown = term === known.term && known.vote !== 0n;
   return {term, vote: isVoteKnown ? known.vote : memberId, commit: known.commit};
 }

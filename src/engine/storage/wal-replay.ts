@@ -228,6 +228,12 @@ class Replayer {
       segment.highestIndex = Math.max(segment.highestIndex, this.#outline.lastIndex);
     }
     if (hardState !== undefined) this.#hardState = hardState;
+    const last = this.#entries.at(-1);
+    assert(last === undefined || last.index === this.#outline.lastIndex, 'entries and outline end together');
+    assert(
+      last === undefined || last.term === this.#outline.termAt(last.index),
+      'and agree on the last term',
+    );
     this.#cleanStop = cleanStop;
   }
 

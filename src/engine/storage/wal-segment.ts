@@ -40,6 +40,7 @@ export class SegmentPreparer {
   /** Begins with a segment of this size, once until `take`. */
   start(bytes: number): void {
     if (this.#prepared !== undefined || this.#isStopped) return;
+    assert(Number.isSafeInteger(bytes) && bytes > 0, 'a segment has a size');
     this.#prepared = this.#make(bytes).catch((error: unknown) => {
       this.#onFailure(error);
       return undefined;

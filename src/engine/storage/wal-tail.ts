@@ -10,12 +10,14 @@
  * Pure: it looks at bytes, the caller acts.
  */
 
+import {assert} from '../errors.ts';
 import type {Index, Term} from '../types.ts';
 import {type BatchHeader, readBatchHeader, readBatchTrailer, wholeSectors} from './wal-batch.ts';
 import {
   BATCH_HEADER_BYTES,
   BATCH_MAGIC,
   BATCH_TRAILER_BYTES,
+  batchStart,
   SECTOR_BYTES,
   TRAILER_MAGIC,
 } from './wal-format.ts';
@@ -44,6 +46,10 @@ export interface Tail {
 }
 
 export function judgeTail(tail: Tail): TailVerdict {
+  assert(
+    tail.bytes.length === 0 || tail.offset === batchStart(tail.offset),
+    'the tail begins where a batch would',
+  );
   const writtenBytes = lengthWithoutZeros(tail.bytes);
   if (writtenBytes === 0) {
     if (tail.isFirstBatch) return {kind: 'corrupt', detail: 'the first batch of the segment is gone'};

@@ -203,6 +203,7 @@ export class Wal {
       const [oldest] = this.#segments;
       const isKept = oldest.highestIndex >= belowIndex || oldest.highestIndex > this.#syncedSnapshot.index;
       if (isKept) break;
+      assert(oldest !== this.#active?.segment, 'the active segment stays');
       await disk.remove(oldest.path);
       // Before the next one goes: a gap between segments would count as damage.
       await disk.syncFolder(folder);
@@ -273,7 +274,9 @@ export class Wal {
     const summary = this.#take(contents);
     const encoded = this.#encoder.encode(contents, summary, {offset, syncedOffset: active.end, seed, chain});
     await this.#writeAndSync(active.file, offset, [encoded.bytes]);
+    assert(offset >= active.end, 'a batch overwrites no other');
     active.end = offset + encoded.bytes.length;
+    assert(active.end <= active.segment.bytes, 'a batch fits into its segment');
     active.chain = encoded.chain;
     this.#taken(contents, active.segment);
   }
@@ -286,6 +289,7 @@ export class Wal {
     const {disk, folder} = this.#ports;
     const bytesMin = SEGMENT_HEADER_BYTES + batchBytes(contents);
     const {file, bytes} = await this.#preparer.take(Math.max(from.bytes, bytesMin));
+    assert(bytes >= bytesMin, 'the next segment has room for the batch that begins it');
     const sequence = this.#segments.length === 0 ? 1 : this.#segments[this.#segments.length - 1].sequence + 1;
     const {lastIndex, snapshot} = this.#outline;
     const header = encodeSegmentHeader({
