@@ -3,7 +3,8 @@
  *
  *     add-nodes COUNT [voters=1,2] [learners=3] [joiner] [log=1,1,2] [term=2] [commit=1] [probation=0] [timeout=3]
  *               [append-bytes=N] [inflight=N] [uncommitted=N] [apply-bytes=N]
- *         Their logs begin behind index 1 of term 1; `log` are the terms of the entries from index 2 on.
+ *         Their logs begin behind index 1 of term 1; `log` are the terms of the entries from index 2 on. Election
+ *         timeouts are 3, 4, 5, 5, … ticks; whoever heard its leader less than 3 ticks ago refuses to vote.
  *     campaign ID | tick ID [COUNT] | step-down ID | transfer ID TO | read ID CONTEXT | propose ID TEXT
  *     conf-change ID [v4] [l5] [r2] [u1] [joint=implicit|explicit]       no step: leave the joint configuration
  *     ready ID        take one Ready; its messages for now go out
@@ -195,7 +196,8 @@ export class Interaction {
         id: memberId,
         electionTicks: ELECTION_TICKS,
         heartbeatTicks: 1,
-        random: fixedRandom((limit('timeout') ?? ELECTION_TICKS) - ELECTION_TICKS),
+        // So that members with the same clock do not campaign at the same time.
+        random: fixedRandom((limit('timeout') ?? ELECTION_TICKS - 1 + Number(memberId)) - ELECTION_TICKS),
         logger: this.#loggerOf(memberId),
         limits: {
           ...(options.has('append-bytes') ? {appendBytesMax: limit('append-bytes')} : {}),
