@@ -5,8 +5,8 @@ import type {Clock} from '../../ports.ts';
 
 /** Reading the clock costs as much as hashing a record: look only this often. */
 const RECORDS_PER_LOOK = 32;
-/** ... or after this many bytes: about a tenth of a millisecond of copying and hashing. */
-const BYTES_PER_LOOK = SLICE_BYTES / 16;
+/** ... or after this many bytes: eight pages, each of which may have to come from the disk first. */
+const BYTES_PER_LOOK = 32 * 1024;
 
 export class Pace {
   readonly #clock: Clock;
