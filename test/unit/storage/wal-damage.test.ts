@@ -134,10 +134,13 @@ describe('the log under damage', () => {
       it(`Ensure that no flipped bit gives a wrong answer: a log that ends with ${name} ${ending}.`, async () => {
         const image = await makeImage(last, {cleanStop});
         const outcomes = new Set<string>();
-        for (const path of [FIRST, SECOND]) {
+        // What lies before the last batches is the same in all these logs: looked at closely in one of them.
+        const isFirstCase = last === LASTS[0][1];
+        for (const path of isFirstCase ? [FIRST, SECOND] : [SECOND]) {
           const bytes = image.disk.bytesOf(path);
           const end = writtenBytes(bytes);
-          for (let at = 0; at < bytes.length; at += at < end + 100 ? 1 : 61) {
+          const isClose = (at: number) => at < end + 100 && (isFirstCase || at > end - 1500);
+          for (let at = 0; at < bytes.length; at += isClose(at) ? 1 : 61) {
             const {wrong, outcome} = await judge(image, flipped(image.disk, path, at));
             if (wrong !== undefined) expect.fail(`bit ${at % 8} of byte ${at} of ${path}: ${wrong}`);
             outcomes.add(outcome);
