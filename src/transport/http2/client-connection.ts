@@ -125,15 +125,16 @@ export class ClientConnection extends Connection implements ClientCallHost {
     let isEnded = false;
     let wake: (() => void) | undefined;
     const early: (Uint8Array | undefined)[] = [];
-    const responses = new MessageQueue<Uint8Array>(
-      () => {
+    const responses = new MessageQueue<Uint8Array>({
+      decode: (message) => message,
+      taken: () => {
         if (responses.bytes <= STREAM_WINDOW_BYTES) call?.resume();
       },
-      () => cancel(),
-    );
+      left: () => cancel(),
+    });
     const sink: CallSink = {
       message: (message) => {
-        responses.push(message, message.length);
+        responses.push(message);
       },
       isFull: () => responses.bytes > STREAM_WINDOW_BYTES,
       drained: () => {

@@ -9,7 +9,12 @@ import {EMPTY_BYTES} from '../../engine/lib/bytes.ts';
 import type {ErrorCode} from './errors.ts';
 import {FRAME_HEAD_BYTES, FrameFlag, FrameType, writeFrameHead} from './frame.ts';
 import {HpackEncoder} from './hpack/encoder.ts';
-import {DATA_FRAME_BYTES_MAX, ENCODER_TABLE_BYTES_MAX, UNSENT_BYTES_HIGH} from './limits.ts';
+import {
+  DATA_FRAME_BYTES_MAX,
+  ENCODER_TABLE_BYTES_MAX,
+  UNSENT_BYTES_HIGH,
+  UNSENT_BYTES_MAX,
+} from './limits.ts';
 import {PeerSettings} from './settings.ts';
 import type {Stream} from './stream.ts';
 import {type Flushable, flushAtTurnEnd, WriteBatch} from './write-batch.ts';
@@ -68,7 +73,9 @@ export abstract class ConnectionWriter implements Flushable {
     if (this.out.bytes > 0) this.flushes++;
     this.out.writeTo(this.socket);
     const unsent = this.socket.writableLength;
-    if (unsent > UNSENT_BYTES_HIGH) this.isBlocked = true;
+    if (unsent <= UNSENT_BYTES_HIGH) return;
+    this.isBlocked = true;
+    if (unsent > UNSENT_BYTES_MAX) this.socket.pause();
   }
 
   /** Gives the stream a turn as soon as it may send. */
@@ -94,6 +101,7 @@ export abstract class ConnectionWriter implements Flushable {
 
   protected drained(): void {
     this.isBlocked = false;
+    this.socket.resume();
     this.pump();
   }
 

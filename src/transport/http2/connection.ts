@@ -18,9 +18,11 @@ import {
   EMPTY_DATA_FRAMES_MAX,
   FRAME_BYTES_MAX,
   HEADER_TABLE_BYTES,
-  UNSENT_ANSWERS_MAX,
+  SETTINGS_BURST,
+  SETTINGS_PER_SECOND,
   UNSENT_BYTES_HIGH,
 } from './limits.ts';
+import {RateLimit} from './rate-limit.ts';
 import {RememberedResets} from './remembered-resets.ts';
 import {WINDOW_SIZE_MAX} from './settings.ts';
 import type {Stream, StreamAbort, StreamHost} from './stream.ts';
@@ -43,12 +45,13 @@ export abstract class Connection extends ConnectionWriter implements FrameSink, 
   readonly #headerBlocks: HeaderBlockReader;
   readonly #role: 'client' | 'server';
   readonly #window = new ReceiveWindow(CONNECTION_WINDOW_BYTES);
-  #unreadAnswers = 0;
+  readonly #settingsRate = new RateLimit(SETTINGS_BURST, SETTINGS_PER_SECOND);
   #emptyDataFrames = 0;
   /** The stream of the DATA frame being read; undefined: nobody wants it. */
   #dataStream: Stream | undefined;
   /** Bytes of that frame which the stream has not been given: its padding. */
   #dataUncounted = 0;
+  #isLastData = false;
 
   constructor(socket: Socket, role: 'client' | 'server') {
     super(socket);
@@ -93,13 +96,19 @@ export abstract class Connection extends ConnectionWriter implements FrameSink, 
     }
   }
 
-  dataBegin(streamId: number, length: number): void {
+  hold(bytes: number): void {
+    this.heldBytes += bytes;
+    assert(this.heldBytes >= 0, 'what is released was held');
+  }
+
+  dataBegin(streamId: number, length: number, isLast: boolean): void {
     if (!this.#window.take(length)) {
       throw new ConnectionError(ErrorCode.flowControlError, 'DATA beyond the connection window');
     }
     this.tuner.received(length);
     this.#credit(length);
     this.#dataUncounted = length;
+    this.#isLastData = isLast;
     if (length > 0) this.#emptyDataFrames = 0;
     const stream = this.streams.get(streamId);
     if (stream === undefined || stream.isRemoteEnded) {
@@ -120,7 +129,7 @@ export abstract class Connection extends ConnectionWriter implements FrameSink, 
     const stream = this.#dataStream;
     if (stream === undefined || stream.isClosed) return;
     this.#dataUncounted -= end - start;
-    stream.receiveData(chunk, start, end);
+    stream.receiveData(chunk, start, end, this.#isLastData);
   }
 
   dataEnd(endStream: boolean): void {
@@ -200,6 +209,9 @@ export abstract class Connection extends ConnectionWriter implements FrameSink, 
     if ((flags & FrameFlag.ack) !== 0) {
       if (end > start) throw new ConnectionError(ErrorCode.frameSizeError, 'SETTINGS ACK with a payload');
       return;
+    }
+    if (!this.#settingsRate.take()) {
+      throw new ConnectionError(ErrorCode.enhanceYourCalm, 'too many SETTINGS');
     }
     const windowBefore = this.peer.initialWindowSize;
     this.peer.apply(chunk, start, end, this.#role === 'server' ? 'client' : 'server');
@@ -313,13 +325,9 @@ export abstract class Connection extends ConnectionWriter implements FrameSink, 
     if (increment > 0) this.writeWindowUpdate(0, increment);
   }
 
-  /** An ACK. They are the one thing a peer can make us write without limit: it has to read them. */
+  /** An ACK. */
   #answer(type: number, payload: Buffer, start: number, end: number): void {
     this.writeFrame(type, FrameFlag.ack, 0, payload, start, end);
-    if (this.isBlocked && ++this.#unreadAnswers > UNSENT_ANSWERS_MAX) {
-      throw new ConnectionError(ErrorCode.enhanceYourCalm, 'too many unread answers to PING and SETTINGS');
-    }
-    if (!this.isBlocked) this.#unreadAnswers = 0;
     if (this.out.bytes > UNSENT_BYTES_HIGH) this.flush();
   }
 
@@ -402,6 +410,6 @@ export abstract class Connection extends ConnectionWriter implements FrameSink, 
     }
     this.sending = [];
     this.ended(detail, error);
-    assert(this.streams.size === 0 && this.heldBytes === 0, 'a closed connection holds nothing');
+    assert(this.streams.size === 0, 'a closed connection has no streams');
   }
 }

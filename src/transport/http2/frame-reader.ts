@@ -10,7 +10,8 @@ import {FRAME_HEAD_BYTES, FrameFlag, FrameType} from './frame.ts';
 
 export interface FrameSink {
   /** A DATA frame begins. @param length its whole payload with padding, bytes: what flow control counts */
-  dataBegin(streamId: number, length: number): void;
+  /** @param isLast END_STREAM follows at once behind the content */
+  dataBegin(streamId: number, length: number, isLast: boolean): void;
   /** A part of its content, `chunk[start, end)`, never empty. */
   dataPiece(chunk: Buffer, start: number, end: number): void;
   dataEnd(endStream: boolean): void;
@@ -92,7 +93,7 @@ export class FrameReader {
     if (streamId === 0) throw new ConnectionError(ErrorCode.protocolError, 'DATA on stream 0');
     if (isPadded && length === 0)
       throw new ConnectionError(ErrorCode.frameSizeError, 'padded DATA without payload');
-    this.#sink.dataBegin(streamId, length);
+    this.#sink.dataBegin(streamId, length, !isPadded && (flags & FrameFlag.endStream) !== 0);
     if (!isPadded && chunk.length - bodyAt >= length) {
       if (length > 0) this.#sink.dataPiece(chunk, bodyAt, bodyAt + length);
       this.#sink.dataEnd((flags & FrameFlag.endStream) !== 0);

@@ -8,7 +8,6 @@ import {type ConnectionOptions, connect as connectTls} from 'node:tls';
 import {UnprocessedCallError} from './client-call.ts';
 import {type ClientCallOptions, ClientConnection, type ClientStream} from './client-connection.ts';
 import {GrpcError, GrpcStatus} from './grpc-status.ts';
-import {MessageQueue} from './message-queue.ts';
 import {parseTarget, type Target} from './target.ts';
 
 export interface GrpcChannelOptions {
@@ -170,23 +169,18 @@ function dialSocket(target: Target, {tls, dialTimeoutMs}: GrpcChannelOptions): P
 /** A stream whose connection is still being made. */
 function deferredStream(opening: Promise<ClientStream>): ClientStream {
   let isCancelled = false;
-  const responses = new MessageQueue<Uint8Array>(
-    () => undefined,
-    () => undefined,
-  );
   let iterator: AsyncIterator<Uint8Array> | undefined;
   return {
     send: async (message) => (await opening).send(message),
     end: () => void opening.then((stream) => stream.end()).catch(() => undefined),
     cancel: () => {
       isCancelled = true;
-      responses.end(new GrpcError(GrpcStatus.cancelled, 'context canceled'));
       opening.then((stream) => stream.cancel()).catch(() => undefined);
     },
     responses: {
       [Symbol.asyncIterator]: () => ({
         next: async () => {
-          if (isCancelled) return responses.next();
+          if (isCancelled) throw new GrpcError(GrpcStatus.cancelled, 'context canceled');
           iterator ??= (await opening).responses[Symbol.asyncIterator]();
           return iterator.next();
         },

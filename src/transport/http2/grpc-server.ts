@@ -7,6 +7,7 @@ import type {Socket} from 'node:net';
 import type {Logger} from '../../engine/ports.ts';
 import {Deadlines} from './deadlines.ts';
 import type {Call, GrpcMethod} from './grpc-method.ts';
+import {HANDSHAKE_TIMEOUT_MS, HELD_BYTES_PER_CONNECTION_MAX} from './limits.ts';
 import {ServerConnection} from './server-connection.ts';
 import type {GrpcObserver, ServerContext, ServerKeepAlive} from './server-context.ts';
 
@@ -21,6 +22,10 @@ export interface GrpcServerOptions {
   /** How a socket is named in logs and in `Call.remote`. */
   readonly remoteName?: (socket: Socket) => string;
   readonly keepAlive?: ServerKeepAlive;
+  /** A connection that has not said what HTTP/2 starts with by then is closed. */
+  readonly handshakeTimeoutMs?: number;
+  /** What one connection may make the server hold; see limits.ts. */
+  readonly heldBytesPerConnectionMax?: number;
 }
 
 /** etcd's defaults. */
@@ -44,6 +49,9 @@ export class GrpcServer {
       beforeCall: options.beforeCall,
       keepAlive: options.keepAlive ?? KEEP_ALIVE,
       deadlines: new Deadlines(),
+      heldBytesPerConnectionMax: options.heldBytesPerConnectionMax ?? HELD_BYTES_PER_CONNECTION_MAX,
+      budget: {heldBytes: 0, orphans: 0},
+      handshakeTimeoutMs: options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
     };
   }
 

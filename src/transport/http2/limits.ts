@@ -28,12 +28,23 @@ export const HEADER_BLOCK_BYTES_MAX = 64 * KIB;
 export const CONTINUATIONS_MAX = 64;
 /** DATA frames without content in a row, per connection (empty frames flood); gRPC libraries send one per call at most. */
 export const EMPTY_DATA_FRAMES_MAX = 10_000;
-/** Answers to PING and SETTINGS waiting to be written (ping and settings floods of a peer that does not read). */
-export const UNSENT_ANSWERS_MAX = 1_000;
+/** SETTINGS frames of one peer at once, and per second from then on: each may touch every open stream. */
+export const SETTINGS_BURST = 100;
+export const SETTINGS_PER_SECOND = 10;
 /** Handlers of one connection still running for streams that are gone: beyond it new streams are refused (rapid reset). */
 export const ORPHANS_PER_CONNECTION_MAX = 10_000;
-/** Bytes that one connection may make us hold (streams, unfinished and unread messages): beyond it streams are refused. */
+/**
+ * Bytes that one connection may make us hold: open streams, unfinished, unread and running requests, answers it does
+ * not take. Beyond it new streams are refused, and a message that goes on growing ends its stream.
+ */
 export const HELD_BYTES_PER_CONNECTION_MAX = 256 * MIB;
+/** The same over all connections: beyond it each connection is left with the allowance below. */
+export const HELD_BYTES_MAX = 1024 * MIB;
+/** What a connection may hold whatever the others do. */
+export const HELD_BYTES_ALLOWANCE = 8 * MIB;
+/** Orphans over all connections, and what a single one may have whatever the others do. */
+export const ORPHANS_MAX = 100_000;
+export const ORPHANS_ALLOWANCE = 100;
 /** What an open stream counts for in that budget besides its bytes. */
 export const STREAM_COST_BYTES = 1 * KIB;
 /** Stream ids remembered after we ended a stream before its peer did, so that late frames are told from wrong ones. */
@@ -43,6 +54,8 @@ export const REMEMBERED_RESETS_MAX = 10_000;
 
 /** Bytes the system has not taken from one connection: beyond it streams wait for the peer to read. */
 export const UNSENT_BYTES_HIGH = 256 * KIB;
+/** ... and beyond it we read nothing more from it: the answers to its frames are what piles up. */
+export const UNSENT_BYTES_MAX = 1 * MIB;
 /** Messages up to this size are copied into the frames' buffer; larger ones are written from where they lie. */
 export const COPIED_MESSAGE_BYTES_MAX = 4 * KIB;
 /** Payload of a DATA frame we send at most, bytes, whatever the peer would accept: streams take turns at this size. */

@@ -1,39 +1,50 @@
 /**
- * Messages that came in on a stream and wait for their reader: an async iterable for one reader. It ends in order or
- * with an error; what came before the end is delivered first.
+ * Messages that came in on a stream and wait for their reader: an async iterable for one reader. They are decoded when
+ * they are taken. It ends in order or with an error; what came before the end is delivered first.
  */
 
+export interface MessageQueueOptions<T> {
+  readonly decode: (message: Uint8Array) => T;
+  /** A message of so many bytes that had waited was taken. */
+  readonly taken: (bytes: number) => void;
+  /** The reader went away before the end. */
+  readonly left: () => void;
+}
+
+interface Waiting<T> {
+  readonly resolve: (result: IteratorResult<T, undefined>) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 export class MessageQueue<T> implements AsyncIterable<T>, AsyncIterator<T, undefined> {
-  /** What the waiting items count for, bytes. */
+  /** What waits, bytes. */
   bytes = 0;
-  #items: {readonly item: T; readonly bytes: number}[] = [];
+  readonly #options: MessageQueueOptions<T>;
+  #messages: Uint8Array[] = [];
   #head = 0;
   #isEnded = false;
   #error: Error | undefined;
-  #reader:
-    | {resolve: (result: IteratorResult<T, undefined>) => void; reject: (error: Error) => void}
-    | undefined;
-  /** Called after an item was taken out of a queue that held it. */
-  readonly #taken: (bytes: number) => void;
-  /** Called when the reader goes away before the end. */
-  readonly #left: () => void;
+  #reader: Waiting<T> | undefined;
 
-  constructor(taken: (bytes: number) => void, left: () => void) {
-    this.#taken = taken;
-    this.#left = left;
+  constructor(options: MessageQueueOptions<T>) {
+    this.#options = options;
   }
 
   /** @returns true when a waiting reader took it at once */
-  push(item: T, bytes: number): boolean {
+  push(message: Uint8Array): boolean {
     if (this.#isEnded) return true;
     const reader = this.#reader;
     if (reader !== undefined) {
       this.#reader = undefined;
-      reader.resolve({value: item, done: false});
+      try {
+        reader.resolve({value: this.#options.decode(message), done: false});
+      } catch (error) {
+        reader.reject(error);
+      }
       return true;
     }
-    this.#items.push({item, bytes});
-    this.bytes += bytes;
+    this.#messages.push(message);
+    this.bytes += message.length;
     return false;
   }
 
@@ -53,18 +64,13 @@ export class MessageQueue<T> implements AsyncIterable<T>, AsyncIterator<T, undef
   }
 
   next(): Promise<IteratorResult<T, undefined>> {
-    if (this.#head < this.#items.length) {
-      const {item, bytes} = this.#items[this.#head++];
-      this.bytes -= bytes;
-      if (this.#head === this.#items.length) {
-        this.#items = [];
-        this.#head = 0;
-      } else if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
-        this.#items = this.#items.slice(this.#head);
-        this.#head = 0;
+    if (this.#head < this.#messages.length) {
+      const message = this.#shift();
+      try {
+        return Promise.resolve({value: this.#options.decode(message), done: false});
+      } catch (error) {
+        return Promise.reject(error);
       }
-      this.#taken(bytes);
-      return Promise.resolve({value: item, done: false});
     }
     if (this.#isEnded) {
       return this.#error === undefined
@@ -78,12 +84,23 @@ export class MessageQueue<T> implements AsyncIterable<T>, AsyncIterator<T, undef
 
   return(): Promise<IteratorResult<T, undefined>> {
     const wasEnded = this.#isEnded;
-    if (this.bytes > 0) this.#taken(this.bytes);
-    this.bytes = 0;
-    this.#items = [];
-    this.#head = 0;
+    while (this.#head < this.#messages.length) this.#shift();
     this.end();
-    if (!wasEnded) this.#left();
+    if (!wasEnded) this.#options.left();
     return Promise.resolve({value: undefined, done: true});
+  }
+
+  #shift(): Uint8Array {
+    const message = this.#messages[this.#head++];
+    this.bytes -= message.length;
+    if (this.#head === this.#messages.length) {
+      this.#messages = [];
+      this.#head = 0;
+    } else if (this.#head > 1024 && this.#head * 2 > this.#messages.length) {
+      this.#messages = this.#messages.slice(this.#head);
+      this.#head = 0;
+    }
+    this.#options.taken(message.length);
+    return message;
   }
 }

@@ -41,6 +41,8 @@ export class OnePortListener {
     this.#options = options;
     this.#timeoutMs = options.firstBytesTimeoutMs ?? HANDSHAKE_TIMEOUT_MS;
     this.#tls = options.tls;
+    // A server that does not listen itself keeps no watch over slow requests until it is told that it does.
+    if (!options.http.listening) options.http.emit('listening');
   }
 
   /** @returns where it listens: with the port that the system chose. @throws Error naming the address */
@@ -85,8 +87,9 @@ export class OnePortListener {
   #makeServer(): Server {
     const tls = this.#tls;
     if (tls === undefined) return createTcpServer({noDelay: true}, (socket) => this.#decide(socket));
+    const {ALPNProtocols: _, ...own} = tls;
     const server = createTlsServer(
-      {ALPNCallback: chooseProtocol, handshakeTimeout: this.#timeoutMs, noDelay: true, ...tls} as TlsOptions,
+      {ALPNCallback: chooseProtocol, handshakeTimeout: this.#timeoutMs, noDelay: true, ...own} as TlsOptions,
       (socket: TLSSocket) => {
         if (socket.alpnProtocol === 'h2') this.#options.grpc.accept(socket);
         else this.#decide(socket);

@@ -4,6 +4,7 @@
  */
 
 import {assert} from '../../engine/errors.ts';
+import {copyBytes} from '../../engine/lib/bytes.ts';
 import type {Deadline} from './deadlines.ts';
 import {MESSAGE_PREFIX_BYTES, MessageReader, packMessage} from './grpc-message.ts';
 import type {Call, GrpcMethod, ServerStreamMethod, UnaryMethod} from './grpc-method.ts';
@@ -33,6 +34,8 @@ export class ServerCall extends Stream implements Call {
   #receivedBytes = 0;
   #isRunning = false;
   #isOrphan = false;
+  /** Request bytes that the running handler may hold on to, whatever becomes of the stream. */
+  #runningBytes = 0;
   /** The answer is on its way, or nobody waits for one. */
   #isFinished = false;
   #hasSentHeaders = false;
@@ -98,16 +101,17 @@ export class ServerCall extends Stream implements Call {
       }
     }
     if (this.#method.kind !== 'bidi') return;
-    this.#requests = new MessageQueue(
-      (bytes) => this.#requestTaken(bytes),
-      () => this.#creditWithheld(),
-    );
+    this.#requests = new MessageQueue({
+      decode: (message) => this.#decode(message),
+      taken: (bytes) => this.#requestTaken(bytes),
+      left: () => this.#creditWithheld(),
+    });
     const method = this.#method;
     const requests = this.#requests;
     this.#stream(() => method.handle(requests, this));
   }
 
-  receiveData(chunk: Buffer, start: number, end: number): void {
+  receiveData(chunk: Buffer, start: number, end: number, isLast: boolean): void {
     const bytes = end - start;
     this.#receivedBytes += bytes;
     if (this.#isFinished) {
@@ -122,9 +126,9 @@ export class ServerCall extends Stream implements Call {
       bytes - MESSAGE_PREFIX_BYTES === chunk.readUInt32BE(start + 1) &&
       bytes - MESSAGE_PREFIX_BYTES <= this.#context.maxReceiveBytes
     ) {
-      this.#receiveMessage(chunk.subarray(start + MESSAGE_PREFIX_BYTES, end));
+      this.#receiveMessage(chunk.subarray(start + MESSAGE_PREFIX_BYTES, end), isLast);
     } else {
-      this.#readPieces(chunk, start, end);
+      this.#readPieces(chunk, start, end, isLast);
     }
     if (this.isClosed) return;
     // A reader that lags behind keeps its window shut.
@@ -133,22 +137,24 @@ export class ServerCall extends Stream implements Call {
     else this.credit(bytes);
   }
 
-  #readPieces(chunk: Buffer, start: number, end: number): void {
+  #readPieces(chunk: Buffer, start: number, end: number, isLast: boolean): void {
     const encoding = this.#head.encoding === 'gzip' ? 'gzip' : 'identity';
     this.#reader ??= new MessageReader(this.#context.maxReceiveBytes, encoding);
     const heldBefore = this.#reader.heldBytes;
     try {
-      this.#reader.push(chunk, start, end, (message) => this.#receiveMessage(message));
+      this.#reader.push(chunk, start, end, (message) => this.#receiveMessage(message, isLast));
     } catch (error) {
       this.#fail(error);
     }
     if (this.isClosed) return;
     const held = this.#reader.heldBytes - heldBefore;
-    if (held > 0) this.hold(held);
-    else if (held < 0) this.release(-held);
+    if (held > 0) {
+      this.hold(held);
+      this.#checkBudget();
+    } else if (held < 0) this.release(-held);
   }
 
-  #receiveMessage(message: Uint8Array): void {
+  #receiveMessage(message: Uint8Array, isLast: boolean): void {
     if (this.#isFinished) return;
     this.#context.observer?.messageReceived?.(this.#method, message.length);
     if (this.#requests === undefined) {
@@ -158,12 +164,24 @@ export class ServerCall extends Stream implements Call {
         );
         return;
       }
-      this.#message = message;
+      this.#message = isLast ? message : this.#keep(message);
       return;
     }
-    const request = this.#decode(message);
-    if (request === undefined) return;
-    if (!this.#requests.push(request.value, message.length)) this.hold(message.length);
+    const kept = compact(message);
+    if (!this.#requests.push(kept)) this.hold(kept.length);
+    this.#checkBudget();
+  }
+
+  /** A message that waits for the end of its request. */
+  #keep(message: Uint8Array): Uint8Array {
+    this.hold(message.length);
+    this.#checkBudget();
+    return compact(message);
+  }
+
+  #checkBudget(): void {
+    if (!this.connection.isOverBudget()) return;
+    this.#fail(new GrpcError(GrpcStatus.resourceExhausted, 'grpc: this connection holds too much memory'));
   }
 
   #requestTaken(bytes: number): void {
@@ -178,12 +196,17 @@ export class ServerCall extends Stream implements Call {
     if (bytes > 0 && !this.isClosed) this.credit(bytes);
   }
 
-  #decode(message: Uint8Array): {readonly value: unknown} | undefined {
+  /** @throws GrpcError */
+  #decode(message: Uint8Array): unknown {
     try {
-      return {value: this.#method.decode(message)};
+      return this.#method.decode(message);
     } catch (error) {
-      this.#fail(this.#unreadable(error));
-      return undefined;
+      if (error instanceof GrpcError) throw error;
+      throw new GrpcError(
+        GrpcStatus.internal,
+        `grpc: error unmarshalling request: ${messageOf(error)}`,
+        error,
+      );
     }
   }
 
@@ -224,21 +247,16 @@ export class ServerCall extends Stream implements Call {
   // ---- Running ------------------------------------------------------------------------------------------------
 
   #runUnary(method: Unary, message: Uint8Array): void {
-    let request: unknown;
-    try {
-      request = method.decode(message);
-    } catch (error) {
-      this.#fail(this.#unreadable(error));
-      return;
-    }
     let promise: Promise<unknown>;
     try {
-      promise = method.handle(request, this);
+      promise = method.handle(this.#decode(message), this);
     } catch (error) {
       this.#fail(error);
       return;
     }
     this.#isRunning = true;
+    this.#runningBytes = message.length;
+    this.connection.hold(message.length);
     promise.then(
       (response) => {
         this.#ran();
@@ -257,8 +275,14 @@ export class ServerCall extends Stream implements Call {
   }
 
   #runServerStream(method: ServerStream, message: Uint8Array): void {
-    const request = this.#decode(message);
-    if (request !== undefined) this.#stream(() => method.handle(request.value, this));
+    let request: unknown;
+    try {
+      request = this.#decode(message);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#stream(() => method.handle(request, this));
   }
 
   /** The whole answer of a unary call. */
@@ -273,9 +297,11 @@ export class ServerCall extends Stream implements Call {
   }
 
   #send(message: Uint8Array): boolean {
-    if (!this.#isGzip) return this.sendMessage(message, false, false);
-    const packed = packMessage(message);
-    return this.sendMessage(packed.bytes, packed.isCompressed, false);
+    const packed = this.#isGzip ? packMessage(message) : undefined;
+    const isSent = this.sendMessage(packed?.bytes ?? message, packed?.isCompressed === true, false);
+    // Answers that the client asked for and does not take.
+    if (!isSent && this.connection.isOverBudget()) this.connection.dropAnswer(this.id);
+    return isSent;
   }
 
   /** As gRPC servers do: a client that compresses its request gets a compressed answer. */
@@ -329,6 +355,8 @@ export class ServerCall extends Stream implements Call {
   /** The handler has settled. */
   #ran(): void {
     this.#isRunning = false;
+    if (this.#runningBytes > 0) this.connection.hold(-this.#runningBytes);
+    this.#runningBytes = 0;
     if (!this.#isOrphan) return;
     this.#isOrphan = false;
     this.connection.orphanEnded();
@@ -352,15 +380,6 @@ export class ServerCall extends Stream implements Call {
       this.sendTrailers(this.connection.errorTrailers(error.status, error.message, !this.#hasSentHeaders));
     }
     this.#stop(error);
-  }
-
-  #unreadable(error: unknown): GrpcError {
-    if (error instanceof GrpcError) return error;
-    return new GrpcError(
-      GrpcStatus.internal,
-      `grpc: error unmarshalling request: ${messageOf(error)}`,
-      error,
-    );
   }
 
   #expire(): void {
@@ -393,6 +412,11 @@ export class ServerCall extends Stream implements Call {
       this.#context.logger.debug('a handler failed after its call was cancelled', fields);
     });
   }
+}
+
+/** The same bytes without the large chunk that they may be a small part of: what waits long must not hold it. */
+function compact(message: Uint8Array): Uint8Array {
+  return message.length * 4 < message.buffer.byteLength ? copyBytes(message) : message;
 }
 
 function messageOf(thrown: unknown): string {

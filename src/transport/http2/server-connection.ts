@@ -11,13 +11,16 @@ import {GrpcStatus} from './grpc-status.ts';
 import {encodeMessage} from './grpc-text.ts';
 import {HeadCache} from './head-cache.ts';
 import type {HeaderField} from './hpack/header-field.ts';
+import {RememberedBlock} from './hpack/remembered-block.ts';
 import {KeepAlive} from './keep-alive.ts';
 import {
   CONCURRENT_STREAMS_MAX,
   CONNECTION_WINDOW_BYTES,
-  HANDSHAKE_TIMEOUT_MS,
   HEADER_LIST_BYTES_MAX,
-  HELD_BYTES_PER_CONNECTION_MAX,
+  HELD_BYTES_ALLOWANCE,
+  HELD_BYTES_MAX,
+  ORPHANS_ALLOWANCE,
+  ORPHANS_MAX,
   ORPHANS_PER_CONNECTION_MAX,
   STREAM_COST_BYTES,
   STREAM_WINDOW_BYTES,
@@ -53,9 +56,9 @@ export class ServerConnection extends Connection implements CallHost {
   #orphans = 0;
   #isDraining = false;
   #isLastCall = false;
-  /** Remembered header blocks of good answers; they hold as long as the encoder's table does. */
-  #okHeaders: Buffer | undefined;
-  #okTrailers: Buffer | undefined;
+  /** The header blocks of good answers: constant bytes as long as the encoder's table stays as it is. */
+  #okHeaders: RememberedBlock | undefined;
+  #okTrailers: RememberedBlock | undefined;
 
   constructor(
     socket: Socket,
@@ -75,7 +78,7 @@ export class ServerConnection extends Connection implements CallHost {
       ping: (payload) => this.writePing(payload),
       dead: () => this.lost('keep-alive: no answer'),
     });
-    this.#handshakeTimer = setTimeout(() => this.#handshakeOverdue(), HANDSHAKE_TIMEOUT_MS);
+    this.#handshakeTimer = setTimeout(() => this.#handshakeOverdue(), context.handshakeTimeoutMs);
     this.writeFrame(FrameType.settings, 0, 0, OUR_SETTINGS, 0, OUR_SETTINGS.length);
     this.writeWindowUpdate(0, CONNECTION_WINDOW_BYTES - 65_535);
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
@@ -188,11 +191,20 @@ export class ServerConnection extends Connection implements CallHost {
   }
 
   #mayOpen(): boolean {
-    return (
-      this.streams.size < CONCURRENT_STREAMS_MAX &&
-      this.heldBytes + this.streams.size * STREAM_COST_BYTES < HELD_BYTES_PER_CONNECTION_MAX &&
-      this.#orphans < ORPHANS_PER_CONNECTION_MAX
-    );
+    const orphansMax =
+      this.#context.budget.orphans < ORPHANS_MAX ? ORPHANS_PER_CONNECTION_MAX : ORPHANS_ALLOWANCE;
+    return this.streams.size < CONCURRENT_STREAMS_MAX && this.#orphans < orphansMax && !this.isOverBudget();
+  }
+
+  override hold(bytes: number): void {
+    super.hold(bytes);
+    this.#context.budget.heldBytes += bytes;
+  }
+
+  isOverBudget(): boolean {
+    const isScarce = this.#context.budget.heldBytes > HELD_BYTES_MAX;
+    const max = isScarce ? HELD_BYTES_ALLOWANCE : this.#context.heldBytesPerConnectionMax;
+    return this.heldBytes + this.streams.size * STREAM_COST_BYTES > max;
   }
 
   #refuseList(id: number, endStream: boolean, bytes: number): void {
@@ -213,6 +225,10 @@ export class ServerConnection extends Connection implements CallHost {
   malformed(streamId: number, detail: string): void {
     this.#context.logger.debug('a malformed HTTP/2 request', {remote: this.remote, detail});
     this.resetStream(streamId, ErrorCode.protocolError, detail);
+  }
+
+  dropAnswer(streamId: number): void {
+    this.resetStream(streamId, ErrorCode.enhanceYourCalm, 'the client does not take its answers');
   }
 
   protected isIdle(streamId: number): boolean {
@@ -248,36 +264,27 @@ export class ServerConnection extends Connection implements CallHost {
 
   okHeaders(isGzip: boolean): Buffer {
     this.#pings.answered();
-    if (this.#okHeaders !== undefined && !isGzip && !this.encoder.hasSizeUpdate) return this.#okHeaders;
+    const known = this.#okHeaders;
+    if (known?.isFor(this.encoder) && !isGzip) return known.block;
     const {encoder} = this;
-    const before = encoder.generation;
     encoder.begin();
     encoder.add(':status', '200', 'index');
     encoder.add('content-type', 'application/grpc', 'index');
     if (isGzip) encoder.add('grpc-encoding', 'gzip', 'index');
     const block = encoder.end();
-    // From the second time on the table does not change, and the bytes neither.
-    if (!isGzip && encoder.generation === before) this.#okHeaders = Buffer.from(block);
-    else this.#forgetBlocks();
+    if (!isGzip) this.#okHeaders = RememberedBlock.of(encoder);
     return block;
   }
 
   okTrailers(): Buffer {
-    if (this.#okTrailers !== undefined && !this.encoder.hasSizeUpdate) return this.#okTrailers;
+    const known = this.#okTrailers;
+    if (known?.isFor(this.encoder) === true) return known.block;
     const {encoder} = this;
-    const before = encoder.generation;
     encoder.begin();
     encoder.add('grpc-status', '0', 'index');
     const block = encoder.end();
-    if (encoder.generation === before) this.#okTrailers = Buffer.from(block);
-    else this.#forgetBlocks();
+    this.#okTrailers = RememberedBlock.of(encoder);
     return block;
-  }
-
-  /** The table has changed: indexes in remembered blocks mean something else now. */
-  #forgetBlocks(): void {
-    this.#okHeaders = undefined;
-    this.#okTrailers = undefined;
   }
 
   errorTrailers(status: GrpcStatus, message: string, isAlone: boolean): Buffer {
@@ -289,12 +296,10 @@ export class ServerConnection extends Connection implements CallHost {
 
   #errorBlock(http: string, status: GrpcStatus, message: string): Buffer {
     this.#pings.answered();
-    const before = this.encoder.generation;
     this.encoder.begin();
     this.encoder.add(':status', http, 'plain');
     this.encoder.add('content-type', 'application/grpc', 'index');
     this.#addStatus(status, message);
-    if (this.encoder.generation !== before) this.#forgetBlocks();
     return this.encoder.end();
   }
 
@@ -319,10 +324,12 @@ export class ServerConnection extends Connection implements CallHost {
 
   orphanBegan(): void {
     this.#orphans++;
+    this.#context.budget.orphans++;
   }
 
   orphanEnded(): void {
     this.#orphans--;
+    this.#context.budget.orphans--;
   }
 
   /** Lets running calls finish and takes no new ones; the connection closes itself when they are done. */

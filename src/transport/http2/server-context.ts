@@ -24,6 +24,12 @@ export interface ServerKeepAlive {
   readonly timeoutMs: number;
 }
 
+/** What all connections of the server hold together; see limits.ts. */
+export interface ServerBudget {
+  heldBytes: number;
+  orphans: number;
+}
+
 export interface ServerContext {
   readonly methods: ReadonlyMap<string, GrpcMethod>;
   /** Bytes of one request message. */
@@ -33,6 +39,10 @@ export interface ServerContext {
   readonly beforeCall: ((path: string, call: Call) => void) | undefined;
   readonly keepAlive: ServerKeepAlive;
   readonly deadlines: Deadlines;
+  readonly budget: ServerBudget;
+  readonly heldBytesPerConnectionMax: number;
+  /** For preface and SETTINGS. */
+  readonly handshakeTimeoutMs: number;
 }
 
 /** What a call needs of its connection. */
@@ -48,6 +58,10 @@ export interface CallHost extends StreamHost {
   endRequest(stream: Stream): void;
   /** Resets the stream, because its request breaks HTTP. */
   malformed(streamId: number, detail: string): void;
+  /** Whether the client makes us hold more than it may. */
+  isOverBudget(): boolean;
+  /** Resets the stream, because its answer is more than we can keep. */
+  dropAnswer(streamId: number): void;
   /** A handler goes on running for a stream that is gone; and has settled. */
   orphanBegan(): void;
   orphanEnded(): void;

@@ -26,8 +26,8 @@ export interface StreamAbort {
 export interface StreamHost {
   readonly out: WriteBatch;
   readonly tuner: WindowTuner;
-  /** Bytes held in memory for the peer, over all streams. Moved by the streams. */
-  heldBytes: number;
+  /** Counts bytes held in memory for the peer; negative: no longer. */
+  hold(bytes: number): void;
   /** Whether a DATA frame of this payload can be written right now, as one frame. */
   mayWrite(stream: Stream, bytes: number): boolean;
   /** A DATA frame was put into `out`. */
@@ -75,8 +75,11 @@ export abstract class Stream {
     this.sendWindow = sendWindow;
   }
 
-  /** Content of a DATA frame, `chunk[start, end)`; the memory may be kept. Must lead to `credit` of as many bytes. */
-  abstract receiveData(chunk: Buffer, start: number, end: number): void;
+  /**
+   * Content of a DATA frame, `chunk[start, end)`; the memory may be kept. Must lead to `credit` of as many bytes.
+   * @param isLast no more content follows
+   */
+  abstract receiveData(chunk: Buffer, start: number, end: number, isLast: boolean): void;
   /** A header block behind the first one of a request; any of a response. */
   abstract receiveHeaders(fields: readonly HeaderField[], endStream: boolean): void;
   /** The peer has said everything. */
@@ -105,12 +108,12 @@ export abstract class Stream {
 
   hold(bytes: number): void {
     this.#heldBytes += bytes;
-    this.connection.heldBytes += bytes;
+    this.connection.hold(bytes);
   }
 
   release(bytes: number): void {
     this.#heldBytes -= bytes;
-    this.connection.heldBytes -= bytes;
+    this.connection.hold(-bytes);
     assert(this.#heldBytes >= 0, 'a stream releases what it held');
   }
 

@@ -121,6 +121,7 @@ export class RawPeer {
   readonly headers = new Map<number, Map<string, string>[]>();
   readonly data = new Map<number, Buffer[]>();
   #rest: Buffer = Buffer.alloc(0);
+  readonly #ended = new Set<number>();
   #wakers: (() => void)[] = [];
 
   private constructor(socket: Socket) {
@@ -171,6 +172,7 @@ export class RawPeer {
 
   describe(): string {
     return this.frames
+      .slice(-30)
       .map(({type, flags, id, payload}) => `${type}/${flags}/${id}:${payload.length}`)
       .join(' ');
   }
@@ -199,10 +201,7 @@ export class RawPeer {
   /** The last header block of a stream that has ended. */
   trailers(id: number): Promise<Map<string, string>> {
     return this.until(() => {
-      const isEnded = this.frames.some(
-        (one) => one.type === T.headers && one.id === id && (one.flags & 1) !== 0,
-      );
-      return isEnded ? this.headers.get(id)!.at(-1) : undefined;
+      return this.#ended.has(id) ? this.headers.get(id)!.at(-1) : undefined;
     }, `trailers of ${id}`);
   }
 
@@ -250,6 +249,7 @@ export class RawPeer {
   #note(one: Frame): void {
     this.frames.push(one);
     if (one.type === T.headers) {
+      if ((one.flags & F.endStream) !== 0) this.#ended.add(one.id);
       const fields: HeaderField[] = [];
       this.#decoder.decode(one.payload, 0, one.payload.length, fields, 1e6);
       const map = new Map(fields.map(({name, value}) => [name, value]));

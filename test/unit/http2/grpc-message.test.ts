@@ -184,36 +184,50 @@ describe('text forms', () => {
 describe('message queue', () => {
   it('Ensure that what came before the end is delivered first, then the error.', async () => {
     const taken: number[] = [];
-    const queue = new MessageQueue<number>(
-      (bytes) => taken.push(bytes),
-      () => undefined,
-    );
+    const queue = new MessageQueue<string>({
+      decode: (message) => Buffer.from(message).toString(),
+      taken: (bytes) => taken.push(bytes),
+      left: () => undefined,
+    });
     const first = queue.next();
-    expect(queue.push(1, 10)).toBe(true);
-    expect(queue.push(2, 20)).toBe(false);
-    expect(queue.bytes).toBe(20);
+    expect(queue.push(Buffer.from('one'))).toBe(true);
+    expect(queue.push(Buffer.from('second'))).toBe(false);
+    expect(queue.bytes).toBe(6);
     queue.end(new GrpcError(GrpcStatus.cancelled, 'gone'));
-    queue.push(3, 30);
-    expect(await first).toEqual({value: 1, done: false});
-    expect(await queue.next()).toEqual({value: 2, done: false});
+    queue.push(Buffer.from('third'));
+    expect(await first).toEqual({value: 'one', done: false});
+    expect(await queue.next()).toEqual({value: 'second', done: false});
     await expect(queue.next()).rejects.toThrow('gone');
-    expect(taken).toEqual([20]);
+    expect(taken).toEqual([6]);
     expect(queue.bytes).toBe(0);
   });
 
   it('Ensure that a reader who leaves is heard of, once, and frees what waited.', async () => {
     const left = vi.fn();
     const taken = vi.fn();
-    const queue = new MessageQueue<number>(taken, left);
-    queue.push(1, 5);
-    queue.push(2, 6);
+    const queue = new MessageQueue<Uint8Array>({decode: (message) => message, taken, left});
+    queue.push(Buffer.alloc(5));
+    queue.push(Buffer.alloc(6));
     for await (const one of queue) {
-      expect(one).toBe(1);
+      expect(one.length).toBe(5);
       break;
     }
+    const failing = new MessageQueue<never>({
+      decode: () => {
+        throw new Error('unreadable');
+      },
+      taken,
+      left,
+    });
+    const waiting = failing.next();
+    failing.push(Buffer.alloc(1));
+    await expect(waiting).rejects.toThrow('unreadable');
+    failing.push(Buffer.alloc(1));
+    await expect(failing.next()).rejects.toThrow('unreadable');
+    taken.mockImplementation(() => undefined);
     await queue.return();
     expect(left).toHaveBeenCalledTimes(1);
-    expect(taken.mock.calls).toEqual([[5], [6]]);
+    expect(taken.mock.calls).toEqual([[5], [6], [1]]);
   });
 });
 

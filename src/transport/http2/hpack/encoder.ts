@@ -35,10 +35,13 @@ export class HpackEncoder {
     if (this.#tableBytes < 4096) this.#smallestUnannounced = this.#tableBytes;
   }
 
-  /** Equal numbers: the same fields encode to the same bytes, once a first encoding has inserted them. */
+  /** Equal numbers: the same table. */
   get generation(): number {
     return this.table.generation;
   }
+
+  /** Whether the block just made did something to the table (an insertion or an announced size). */
+  hasChangedTable = false;
 
   /** True while a block must open with a size update, so that no remembered block may be sent. */
   get hasSizeUpdate(): boolean {
@@ -58,7 +61,9 @@ export class HpackEncoder {
   /** Starts a block. */
   begin(): void {
     this.#length = 0;
+    this.hasChangedTable = false;
     if (this.#smallestUnannounced === undefined) return;
+    this.hasChangedTable = true;
     if (this.#smallestUnannounced < this.#tableBytes) this.#integer(0x20, 0x1f, this.#smallestUnannounced);
     this.#integer(0x20, 0x1f, this.#tableBytes);
     this.#smallestUnannounced = undefined;
@@ -93,6 +98,7 @@ export class HpackEncoder {
   }
 
   #insert(name: string, value: string): void {
+    this.hasChangedTable = true;
     this.table.insert(new HeaderField(name, value));
     this.#insertions++;
     this.#inserted.set(`${name}\0${value}`, this.#insertions);

@@ -1,0 +1,307 @@
+/** One port for HTTP/2 and HTTP/1.1, plain, over TLS and on unix sockets; what is said in pieces, and what is not said. */
+
+import {execFile, execFileSync} from 'node:child_process';
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {createServer as createHttp, get} from 'node:http';
+import {connect as connectHttp2, constants} from 'node:http2';
+import {connect, type Socket} from 'node:net';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
+import {connect as connectTls} from 'node:tls';
+import {Client, credentials} from '@grpc/grpc-js';
+import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest';
+import {GrpcChannel} from '../../../src/transport/http2/grpc-channel.ts';
+import {OnePortListener} from '../../../src/transport/http2/one-port.ts';
+import {type Served, serve, silent} from './echo-service.ts';
+import {F, frame, message, openStream, PREFACE, RawPeer, settings, T, unaryCall} from './raw-peer.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'kvd-one-port-'));
+const stops: (() => void)[] = [];
+let certificate: {key: Buffer; cert: Buffer};
+
+beforeAll(() => {
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
+  execFileSync(
+    'openssl',
+    ['req', '-x509', ...curve, '-nodes', '-keyout', key, '-out', cert, '-days', '2', ...subject],
+    {
+      stdio: 'ignore',
+    },
+  );
+  certificate = {key: readFileSync(key), cert: readFileSync(cert)};
+});
+
+afterEach(() => {
+  for (const stop of stops.splice(0)) stop();
+});
+
+afterAll(() => rmSync(folder, {recursive: true, force: true}));
+
+async function start(options: Parameters<typeof serve>[0] = {}): Promise<Served> {
+  const served = await serve(options);
+  stops.push(() => served.stop());
+  return served;
+}
+
+function run(command: string, ...args: string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(command, args, {encoding: 'latin1', timeout: 10_000}, (error, stdout) =>
+      error === null ? resolve(stdout) : reject(error),
+    );
+  });
+}
+
+/** Everything a socket says until it is closed. */
+function conversation(socket: Socket): {text: () => string; closed: Promise<void>} {
+  let text = '';
+  socket.on('data', (chunk: Buffer) => {
+    text += chunk.toString('latin1');
+  });
+  socket.on('error', () => undefined);
+  return {text: () => text, closed: new Promise((resolve) => socket.once('close', () => resolve()))};
+}
+
+describe('one port', () => {
+  it('Ensure that HTTP/1.1 and HTTP/2 are told apart on the same port, by curl too.', async () => {
+    const {port} = await start();
+    const url = `http://127.0.0.1:${port}/version`;
+    expect(await run('curl', '-s', url)).toBe('GET /version');
+    expect(await run('curl', '-s', '-X', 'PUT', url)).toBe('PUT /version');
+    expect(await run('curl', '-s', '-X', 'POST', '-d', 'x'.repeat(100_000), url)).toBe('POST /version');
+    const body = join(folder, 'body.bin');
+    writeFileSync(body, message('from curl'));
+    const answer = await run(
+      ...([
+        'curl',
+        '-s',
+        '--http2-prior-knowledge',
+        '-H',
+        'content-type: application/grpc',
+        '-H',
+        'te: trailers',
+      ] as const),
+      ...['--data-binary', `@${body}`, `http://127.0.0.1:${port}/test.Echo/Unary`],
+    );
+    expect(answer.slice(5)).toBe('from curl');
+  });
+
+  it('Ensure that what is no gRPC call gets an HTTP status that says so.', async () => {
+    const {port} = await start();
+    const url = `http://127.0.0.1:${port}/test.Echo/Unary`;
+    const status = ['-s', '-o', '/dev/null', '-w', '%{http_code}', '--http2-prior-knowledge'];
+    expect(await run('curl', ...status, url)).toBe('405');
+    expect(await run('curl', ...status, '-X', 'POST', '-d', '{}', url)).toBe('415');
+  });
+
+  it('Ensure that HTTP/1.1 keeps its connection alive and takes requests in a row.', async () => {
+    const {port} = await start();
+    const socket = connect(port, '127.0.0.1');
+    const {text, closed} = conversation(socket);
+    socket.write('GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n');
+    socket.write('GET /c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+    await closed;
+    expect(text().match(/GET \/[abc]/g)).toEqual(['GET /a', 'GET /b', 'GET /c']);
+  });
+
+  it('Ensure that the decision holds when the bytes come one by one.', async () => {
+    const {port} = await start();
+    const http = connect({port, host: '127.0.0.1', noDelay: true});
+    const {text, closed} = conversation(http);
+    for (const char of 'PUT /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n') {
+      http.write(char);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await closed;
+    expect(text()).toMatch(/PUT \/slow/);
+    const peer = await RawPeer.connect(port, false);
+    for (const byte of Buffer.concat([PREFACE, settings(), unaryCall(1, 'slow')])) {
+      peer.send(Buffer.from([byte]));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect((await peer.trailers(1)).get('grpc-status')).toBe('0');
+    peer.close();
+  });
+
+  it('Ensure that who says nothing, or not enough, is let go.', async () => {
+    const {grpc, http} = await start();
+    const listener = new OnePortListener({grpc, http, logger: silent, firstBytesTimeoutMs: 100});
+    stops.push(() => listener.close());
+    const bound = await listener.listen({host: '127.0.0.1', port: 0});
+    const sockets = ['', 'P', 'PRI'].map((said) => {
+      const socket = connect('port' in bound ? bound.port : 0, '127.0.0.1');
+      socket.write(said);
+      return conversation(socket);
+    });
+    await Promise.all(sockets.map(({closed}) => closed));
+    expect(sockets.map(({text}) => text())).toEqual(['', '', '']);
+  });
+
+  it('Ensure that a request whose head never ends is answered 408 and closed (slow headers).', async () => {
+    const {grpc} = await start();
+    const http = createHttp({headersTimeout: 100, requestTimeout: 200, connectionsCheckingInterval: 20});
+    const listener = new OnePortListener({grpc, http, logger: silent});
+    stops.push(() => {
+      listener.close();
+      http.close();
+    });
+    const bound = await listener.listen({host: '127.0.0.1', port: 0});
+    const socket = connect('port' in bound ? bound.port : 0, '127.0.0.1');
+    const {text, closed} = conversation(socket);
+    socket.write('GET / HTTP/1.1\r\nHost: x\r\n');
+    await closed;
+    expect(text()).toMatch(/^HTTP\/1.1 408/);
+  });
+
+  it('Ensure that an address in use is an error with its name.', async () => {
+    const {port, listener} = await start();
+    await expect(listener.listen({host: '127.0.0.1', port})).rejects.toThrow(
+      `listen tcp 127.0.0.1:${port}: bind: address already in use`,
+    );
+    await expect(listener.listen({path: '/nowhere/at/all.sock'})).rejects.toThrow(
+      /^listen unix \/nowhere\/at\/all\.sock: bind: /,
+    );
+  });
+
+  it('Ensure that several addresses, unix sockets among them, lead to the same server.', async () => {
+    const {listener, port} = await start();
+    const path = join(folder, 'listener.sock');
+    await listener.listen({path});
+    const second = await listener.listen({host: '127.0.0.1', port: 0});
+    expect(await run('curl', '-s', '--unix-socket', path, 'http://localhost/u')).toBe('GET /u');
+    const targets = [`127.0.0.1:${port}`, `127.0.0.1:${'port' in second ? second.port : 0}`, `unix:${path}`];
+    for (const target of targets) {
+      const channel = new GrpcChannel({target, dialTimeoutMs: 1000});
+      expect(Buffer.from(await channel.unary('/test.Echo/Unary', Buffer.from('a'), {})).toString()).toBe('a');
+      channel.close();
+    }
+  });
+
+  it('Ensure that no HTTP/1.1 connection outlives the listener.', async () => {
+    const served = await serve();
+    const socket = connect(served.port, '127.0.0.1');
+    const {text, closed} = conversation(socket);
+    socket.write('GET /a HTTP/1.1\r\nHost: x\r\n\r\n');
+    await new Promise((resolve) => socket.once('data', resolve));
+    expect(text()).toMatch(/^HTTP\/1.1 200/);
+    served.stop();
+    await closed;
+  });
+
+  it('Ensure that every character a header may have arrives, as nghttp2 writes it.', async () => {
+    const {port, service} = await start();
+    const value = Array.from({length: 256}, (_, i) => i).filter((i) => (i > 32 && i < 127) || i > 127);
+    const text = Buffer.from(value).toString('latin1');
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    const stream = session.request({
+      [constants.HTTP2_HEADER_METHOD]: 'POST',
+      [constants.HTTP2_HEADER_PATH]: '/test.Echo/Unary',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+      'x-all': text,
+    });
+    stream.end(message('x'));
+    stream.resume();
+    await new Promise((resolve) => stream.on('end', resolve));
+    expect(service.seen.at(-1)!.metadata('x-all')).toBe(text);
+    session.close();
+  });
+});
+
+describe('one port over TLS', () => {
+  it('Ensure that gRPC clients get h2 and the others HTTP/1.1.', async () => {
+    const {port} = await start({tls: certificate});
+    const ca = certificate.cert;
+    const url = `https://localhost:${port}/version`;
+    expect(await run('curl', '-s', '--cacert', join(folder, 'cert.pem'), url)).toBe('GET /version');
+    const client = new Client(`localhost:${port}`, credentials.createSsl(ca));
+    const asIs = (bytes: Buffer): Buffer => bytes;
+    const answer = await new Promise<Buffer>((resolve, reject) => {
+      client.makeUnaryRequest(
+        '/test.Echo/Unary',
+        asIs,
+        asIs,
+        Buffer.alloc(500_000, 't'),
+        (error, response) => (error === null ? resolve(response!) : reject(error)),
+      );
+    });
+    expect(answer.length).toBe(500_000);
+    client.close();
+    const channel = new GrpcChannel({target: `https://localhost:${port}`, tls: {ca}, dialTimeoutMs: 5000});
+    const large = await channel.unary('/test.Echo/Large', Buffer.from('5000000'), {});
+    expect(large.length).toBe(5_000_000);
+    channel.close();
+  });
+
+  it('Ensure that ALPN chooses h2 only for who offers nothing else, and none is no error.', async () => {
+    const {port} = await start({tls: certificate});
+    const negotiated = (offer: string[]): Promise<string | false | null> =>
+      new Promise((resolve, reject) => {
+        const socket = connectTls(
+          {port, host: 'localhost', ca: certificate.cert, ALPNProtocols: offer},
+          () => {
+            resolve(socket.alpnProtocol);
+            socket.destroy();
+          },
+        );
+        socket.on('error', reject);
+      });
+    expect(await negotiated(['h2'])).toBe('h2');
+    expect(await negotiated(['grpc-exp', 'h2'])).toBe('h2');
+    expect(await negotiated(['h2', 'http/1.1'])).toBe('http/1.1');
+    expect(await negotiated([])).toBe(false);
+  });
+
+  it('Ensure that a client with a wrong certificate authority fails with Unavailable.', async () => {
+    const {port} = await start({tls: certificate});
+    const channel = new GrpcChannel({target: `https://localhost:${port}`, dialTimeoutMs: 5000});
+    await expect(channel.unary('/test.Echo/Unary', Buffer.alloc(0), {})).rejects.toMatchObject({
+      status: 14,
+      message: expect.stringMatching(/certificate/),
+    });
+    channel.close();
+  });
+
+  it('Ensure that plain bytes on a TLS port are refused and harm nobody.', async () => {
+    const {port} = await start({tls: certificate});
+    const socket = connect(port, '127.0.0.1');
+    const {closed} = conversation(socket);
+    socket.write('GET / HTTP/1.1\r\n\r\n');
+    await closed;
+    expect(await run('curl', '-sk', `https://127.0.0.1:${port}/ok`)).toBe('GET /ok');
+  });
+});
+
+describe('keep-alive of the server', () => {
+  it('Ensure that a connection that does not answer is dropped, and one that does is not.', async () => {
+    const {port, grpc} = await start({keepAlive: {minTimeMs: 0, intervalMs: 50, timeoutMs: 50}});
+    const dead = await RawPeer.connect(port);
+    const alive = await RawPeer.connect(port);
+    const answering = setInterval(() => {
+      for (const ping of alive.frames.splice(0).filter(({type, flags}) => type === T.ping && flags === 0)) {
+        alive.send(frame(T.ping, F.ack, 0, ping.payload));
+      }
+    }, 5);
+    alive.send(openStream(1, '/test.Echo/Watch'));
+    await dead.closed();
+    expect(alive.isClosed).toBe(false);
+    expect(grpc.connections).toBe(1);
+    clearInterval(answering);
+    alive.close();
+  });
+});
+
+it('Ensure that node’s own http client is served on the port.', async () => {
+  const {port} = await start();
+  const body = await new Promise<string>((resolve, reject) => {
+    get({port, host: '127.0.0.1', path: '/node'}, (response) => {
+      let text = '';
+      response.on('data', (chunk) => {
+        text += chunk;
+      });
+      response.on('end', () => resolve(text));
+    }).on('error', reject);
+  });
+  expect(body).toBe('GET /node');
+});
