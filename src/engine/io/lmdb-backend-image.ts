@@ -245,22 +245,28 @@ interface ReadOptions {
 function lmdbRange(range: RecordRange, options: ReadOptions) {
   const {limit, isContinued, transaction} = options;
   const {from = SMALLEST_KEY, to, reverse = false} = range;
-  const lower = from.length === 0 ? SMALLEST_KEY : from.subarray(0, BACKEND_KEY_BYTES_MAX);
-  const isLowerCut = from.length > BACKEND_KEY_BYTES_MAX;
-  const upper = to?.subarray(0, BACKEND_KEY_BYTES_MAX);
-  const isUpperCut = to !== undefined && to.length > BACKEND_KEY_BYTES_MAX;
-  const common = {limit, ...(transaction === undefined ? {} : {transaction})};
-  if (reverse) {
-    const bounds = {start: upper, exclusiveStart: !isUpperCut, end: lower, inclusiveEnd: !isLowerCut};
-    return {...common, ...bounds, reverse: true};
-  }
-  return {
-    ...common,
-    start: lower,
-    exclusiveStart: isContinued || isLowerCut,
-    end: upper,
-    inclusiveEnd: isUpperCut,
-  };
+  const isFromCut = from.length > BACKEND_KEY_BYTES_MAX;
+  const isToCut = to !== undefined && to.length > BACKEND_KEY_BYTES_MAX;
+  const lower = from.length === 0 ? SMALLEST_KEY : isFromCut ? from.subarray(0, BACKEND_KEY_BYTES_MAX) : from;
+  const upper = isToCut ? to.subarray(0, BACKEND_KEY_BYTES_MAX) : to;
+  return reverse
+    ? {
+        start: upper,
+        exclusiveStart: !isToCut,
+        end: lower,
+        inclusiveEnd: !isFromCut,
+        reverse,
+        limit,
+        transaction,
+      }
+    : {
+        start: lower,
+        exclusiveStart: isContinued || isFromCut,
+        end: upper,
+        inclusiveEnd: isToCut,
+        limit,
+        transaction,
+      };
 }
 
 /** Reads a range in pieces, the first ones small; between two pieces it holds nothing of the file. */

@@ -1,7 +1,8 @@
 /**
- * Changes that the backend does not hold yet: one generation of them, for all tables. A record is found by key in
- * a map; the same entries stand in byte order in blocks, so that the usual change (a key larger than all others,
- * as revisions are) is an append, and any other moves at most a block.
+ * Changes that the backend does not hold yet: one generation of them, for all tables. A table's entries stand in
+ * byte order in blocks: the usual change (a key larger than all others, as revisions are) is an append, any other
+ * moves at most a block. A few maps find a key at once while there are not too many; after that it is searched for
+ * in the blocks, since a map of a million keys would take a fifth of a second to double, all in one go.
  *
  * A deleted record stays as an entry without a value: it hides what lies below. Keys are latin1 strings here, whose
  * order is the bytes' order.
@@ -19,17 +20,27 @@ export interface OverlayEntry {
   value: Uint8Array | undefined;
 }
 
+/** Entries of a map: doubling it takes about a millisecond. */
+const MAP_ENTRIES_MAX = 16_384;
+/** Maps of a table: asking more of them in turn would cost more than a search. */
+const MAPS_MAX = 4;
 /** Entries of a block: a larger one costs more to insert into, a smaller one more to search. */
 const BLOCK_ENTRIES_MAX = 512;
-/** What an entry costs beside the bytes of its key and value: objects, the key's string, map and block slots. */
-const ENTRY_BYTES = 160;
+/** What an entry costs beside the bytes of its key and value: five objects, map and block slots. */
+const ENTRY_BYTES = 320;
 
 /** One table's changes. `blocks` are never empty, but for the only one; their entries ascend throughout. */
 export class OverlayTable {
   readonly #table: Table;
-  readonly #entries = new Map<string, OverlayEntry>();
+  /** All entries by text, the last map takes new ones; absent once there are too many. */
+  #maps: Map<string, OverlayEntry>[] | undefined = [];
   readonly #blocks: OverlayEntry[][] = [[]];
+  /** The first key of each block, but for the first block: everything below the second's belongs there. */
+  readonly #firsts: string[] = [''];
   #lastText = '';
+  #size = 0;
+  /** Entries without a value. */
+  #deleted = 0;
   /** Grows with every insertion: positions from before are worthless then. Overwriting moves nothing. */
   #insertions = 0;
 
@@ -38,7 +49,11 @@ export class OverlayTable {
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#size;
+  }
+
+  get deleted(): number {
+    return this.#deleted;
   }
 
   get insertions(): number {
@@ -46,22 +61,30 @@ export class OverlayTable {
   }
 
   get(text: string): OverlayEntry | undefined {
-    return this.#entries.get(text);
+    if (text > this.#lastText) return undefined;
+    const maps = this.#maps;
+    if (maps === undefined) return this.#search(text);
+    for (let i = maps.length - 1; i >= 0; i--) {
+      const entry = maps[i].get(text);
+      if (entry !== undefined) return entry;
+    }
+    return undefined;
   }
 
   /** @returns by how many bytes the table has grown (or, negative, shrunk) */
   set(text: string, key: Uint8Array, value: Uint8Array | undefined): number {
     const valueBytes = value === undefined ? 0 : value.length;
-    const present = this.#entries.get(text);
+    const present = this.get(text);
+    if (value === undefined) this.#deleted++;
     if (present !== undefined) {
-      const before = present.value === undefined ? 0 : present.value.length;
+      const before = present.value;
+      if (before === undefined) this.#deleted--;
       present.value = value;
-      return valueBytes - before;
+      return valueBytes - (before === undefined ? 0 : before.length);
     }
     const entry: OverlayEntry = {table: this.#table, key, text, value};
-    this.#entries.set(text, entry);
+    this.#addToMaps(entry);
     this.#insert(entry);
-    this.#insertions++;
     return ENTRY_BYTES + key.length + valueBytes;
   }
 
@@ -84,14 +107,31 @@ export class OverlayTable {
     return {block, position: firstAtOrAfter(this.#blocks[block], text, isAfter)};
   }
 
+  #search(text: string): OverlayEntry | undefined {
+    const block = this.#blocks[this.#blockOf(text)];
+    const entry = block[firstAtOrAfter(block, text, false)];
+    return entry?.text === text ? entry : undefined;
+  }
+
+  #addToMaps(entry: OverlayEntry): void {
+    const maps = this.#maps;
+    if (maps === undefined) return;
+    const last = maps[maps.length - 1];
+    if (last !== undefined && last.size < MAP_ENTRIES_MAX) last.set(entry.text, entry);
+    else if (maps.length < MAPS_MAX) maps.push(new Map([[entry.text, entry]]));
+    else this.#maps = undefined;
+  }
+
   #insert(entry: OverlayEntry): void {
     const {text} = entry;
     const blocks = this.#blocks;
-    if (this.#entries.size === 1 || text > this.#lastText) {
+    this.#size++;
+    this.#insertions++;
+    if (text > this.#lastText) {
       this.#lastText = text;
       const last = blocks[blocks.length - 1];
       if (last.length < BLOCK_ENTRIES_MAX) last.push(entry);
-      else blocks.push([entry]);
+      else this.#addBlock(blocks.length, [entry]);
       return;
     }
     const number = this.#blockOf(text);
@@ -99,17 +139,22 @@ export class OverlayTable {
     const position = firstAtOrAfter(block, text, false);
     assert(block[position]?.text !== text, 'an entry stands twice in the overlay');
     block.splice(position, 0, entry);
-    if (block.length > BLOCK_ENTRIES_MAX) blocks.splice(number + 1, 0, block.splice(BLOCK_ENTRIES_MAX / 2));
+    if (block.length > BLOCK_ENTRIES_MAX) this.#addBlock(number + 1, block.splice(BLOCK_ENTRIES_MAX / 2));
+  }
+
+  #addBlock(number: number, block: OverlayEntry[]): void {
+    this.#blocks.splice(number, 0, block);
+    this.#firsts.splice(number, 0, block[0].text);
   }
 
   /** The last block that begins at or before `text`, or the first. */
   #blockOf(text: string): number {
-    const blocks = this.#blocks;
+    const firsts = this.#firsts;
     let low = 0;
-    let high = blocks.length - 1;
+    let high = firsts.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >>> 1;
-      if (blocks[middle][0].text <= text) low = middle;
+      if (firsts[middle] <= text) low = middle;
       else high = middle - 1;
     }
     return low;
@@ -163,21 +208,20 @@ export class Overlay {
 
   /** The records to be written, per table in byte order. */
   *puts(): Generator<OverlayEntry & {value: Uint8Array}, void> {
-    for (const entry of this.#entries()) {
-      if (entry.value !== undefined) yield entry as OverlayEntry & {value: Uint8Array};
+    for (const table of TABLES) {
+      const {size, deleted} = this.#tables[table];
+      if (size === deleted) continue;
+      for (const entry of this.#tables[table].entries()) {
+        if (entry.value !== undefined) yield entry as OverlayEntry & {value: Uint8Array};
+      }
     }
   }
 
   /** The records to be deleted, per table in byte order. */
   *deletes(): Generator<OverlayEntry, void> {
-    for (const entry of this.#entries()) {
-      if (entry.value === undefined) yield entry;
-    }
-  }
-
-  *#entries(): Generator<OverlayEntry, void> {
     for (const table of TABLES) {
-      if (this.#tables[table].size > 0) yield* this.#tables[table].entries();
+      if (this.#tables[table].deleted === 0) continue;
+      for (const entry of this.#tables[table].entries()) if (entry.value === undefined) yield entry;
     }
   }
 }

@@ -38,8 +38,23 @@ describe('overlay', () => {
         overlay.set('lease', text, bytes(text), bytes('v'));
       }
       const texts = [...overlay.table('lease').entries()].map((entry) => entry.text);
+      expect(overlay.table('lease').get('00777')?.text).toBe('00777');
       expect(texts).toEqual(Array.from({length: 10_000}, (_, i) => String(i).padStart(5, '0')));
     }
+  });
+
+  it('Ensure that a key is found among very many, present, overwritten or absent.', () => {
+    const overlay = new Overlay();
+    const textAt = (i: number) => String(i * 2).padStart(8, '0');
+    for (let i = 0; i < 100_000; i++) overlay.set('key', textAt(i), bytes(textAt(i)), bytes('v'));
+    overlay.set('key', textAt(99_000), bytes(textAt(99_000)), undefined);
+    const table = overlay.table('key');
+    expect(table.size).toBe(100_000);
+    for (let i = 0; i < 100_000; i += 777) expect(table.get(textAt(i))?.text).toBe(textAt(i));
+    expect(table.get(textAt(99_000))?.value).toBeUndefined();
+    for (const absent of ['', '00000001', '00099999', '00199999', '9'])
+      expect(table.get(absent)).toBeUndefined();
+    expect([...overlay.deletes()].length).toBe(1);
   });
 
   it('Ensure that its size follows overwriting and deleting.', () => {
