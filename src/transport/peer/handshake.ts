@@ -105,10 +105,13 @@ export function judgeHello(options: {
       detail: `versions ${hello.protocol.min}-${hello.protocol.max} asked, ${range.min}-${range.max} spoken here`,
     };
   }
+  const mismatch = judgeIds(hello, self, purpose);
+  if (mismatch !== undefined) return mismatch;
+  // Only now: `removed` ends the dialler, and another cluster's list of removed members says nothing about it.
   if (hello.memberId !== 0n && options.isRemoved(hello.memberId)) {
     return {code: 'removed', detail: `member ${hex(hello.memberId)} was removed from this cluster`};
   }
-  return judgeIds(hello, self, purpose) ?? {version};
+  return {version};
 }
 
 function judgeIds(hello: Hello, self: PeerIdentity, purpose: PeerPurpose): Refusal | undefined {
