@@ -3,6 +3,7 @@
  * within what the branches above say: that also ends the walk through any tree that damage made circular.
  */
 
+import {assert} from '../../errors.ts';
 import {compareBytes} from '../../lib/bytes.ts';
 import {SNAPSHOT_TREE_DEPTH_MAX} from '../../limits.ts';
 import {
@@ -85,6 +86,8 @@ export async function* walkBucket(
     const branch = branches.at(-1);
     if (branch === undefined) return;
     const child = branch.next++;
+    assert(child < branch.children.length, 'an exhausted branch is left');
+    assert(branch.keys.length === branch.children.length, 'each child has its key');
     page = branch.children[child];
     from = branch.keys[child];
     before = child + 1 < branch.keys.length ? branch.keys[child + 1] : branch.before;

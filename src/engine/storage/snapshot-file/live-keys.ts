@@ -4,6 +4,7 @@
  * keys that happens once in some thousand files.
  */
 
+import {assert} from '../../errors.ts';
 import {crc32c} from '../../lib/crc32c.ts';
 
 const FREE = 0;
@@ -38,11 +39,13 @@ export class LiveKeys {
     this.#low[slot] = low;
     this.#high[slot] = high;
     this.#states[slot] = state;
+    assert(this.#alive >= 0 && this.#alive <= this.#used, 'what is alive was put');
     if (2 * this.#used > this.#slots) this.#grow();
   }
 
   /** The key's slot, or the free one where it belongs. */
   #find(low: number, high: number): number {
+    assert(this.#used < this.#slots, 'a search always ends at a free slot');
     const mask = this.#slots - 1;
     let slot = (low ^ high) & mask;
     while (this.#states[slot] !== FREE && (this.#low[slot] !== low || this.#high[slot] !== high)) {

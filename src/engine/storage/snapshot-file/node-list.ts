@@ -17,6 +17,10 @@ export class NodeList {
   }
 
   add(page: number, firstKey: Uint8Array): void {
+    assert(
+      this.#length === 0 || page > this.#pages[this.#length - 1],
+      'a level is laid out from left to right',
+    );
     const start = this.#length === 0 ? 0 : this.#keyEnds[this.#length - 1];
     const end = start + firstKey.length;
     if (end > this.#keys.length) this.#keys = grown(this.#keys, Math.max(end, 2 * this.#keys.length));

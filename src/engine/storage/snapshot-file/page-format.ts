@@ -12,6 +12,8 @@
  * `pos` counts from the start of its own element.
  */
 
+import {assert} from '../../errors.ts';
+
 export const PAGE_HEADER_BYTES = 16;
 export const ELEMENT_BYTES = 16;
 export const META_BYTES = 64;
@@ -57,6 +59,8 @@ export function writePageHeader(
   at: number,
   header: {id: number; flags: number; count: number; overflow: number},
 ): void {
+  assert(header.count <= 0xffff, 'a page counts its elements in 16 bits');
+  assert(header.overflow <= 0xffff_ffff, 'a run counts its pages in 32 bits');
   target.writeBigUInt64LE(BigInt(header.id), at);
   target.writeUInt16LE(header.flags, at + 8);
   target.writeUInt16LE(header.count, at + 10);
@@ -74,6 +78,7 @@ export function readPageHeader(page: Buffer): PageHeader {
 
 /** One whole meta page. */
 export function encodeMetaPage(id: number, meta: Meta): Buffer {
+  assert(meta.rootPage >= 2 && meta.rootPage < meta.pageCount, 'the root is a page in use');
   const page = Buffer.alloc(meta.pageBytes);
   writePageHeader(page, 0, {id, flags: PAGE_META, count: 0, overflow: 0});
   const at = PAGE_HEADER_BYTES;

@@ -3,10 +3,18 @@
  * checked before it is believed, and nothing is allocated on its word alone.
  */
 
-import {EngineError} from '../../errors.ts';
+import {assert, EngineError} from '../../errors.ts';
 import {asBuffer} from '../../lib/bytes.ts';
 import {SNAPSHOT_READ_AHEAD_BYTES, SNAPSHOT_RUN_BYTES_MAX} from '../../limits.ts';
-import {PAGE_BRANCH, PAGE_HEADER_BYTES, PAGE_LEAF, type PageHeader, readPageHeader} from './page-format.ts';
+import {
+  PAGE_BRANCH,
+  PAGE_BYTES_MAX,
+  PAGE_BYTES_MIN,
+  PAGE_HEADER_BYTES,
+  PAGE_LEAF,
+  type PageHeader,
+  readPageHeader,
+} from './page-format.ts';
 
 /** A file at rest; a DiskFile is one. */
 export interface RandomAccess {
@@ -33,6 +41,11 @@ export class PageReader {
 
   constructor(file: RandomAccess, geometry: {readonly pageBytes: number; readonly pageCount: number}) {
     this.#file = file;
+    assert(
+      geometry.pageBytes >= PAGE_BYTES_MIN && geometry.pageBytes <= PAGE_BYTES_MAX,
+      'the geometry is checked',
+    );
+    assert(Number.isSafeInteger(geometry.pageBytes * geometry.pageCount), 'the file fits its own positions');
     this.#pageBytes = geometry.pageBytes;
     this.#pageCount = geometry.pageCount;
   }
@@ -70,6 +83,8 @@ export class PageReader {
       : 4 * this.#pageBytes;
     const fileEnd = this.#pageCount * this.#pageBytes;
     const wanted = Math.min(Math.max(length, ahead), fileEnd - position);
+    assert(position >= 0 && position + length <= fileEnd, 'only pages in use are read');
+    assert(wanted >= length && wanted <= SNAPSHOT_RUN_BYTES_MAX, 'a read is bounded');
     this.#window = asBuffer(await this.#file.read(position, wanted));
     this.#windowAt = position;
     if (this.#window.length < length)
@@ -79,6 +94,7 @@ export class PageReader {
 
   #view(position: number, length: number): Buffer {
     const start = position - this.#windowAt;
+    assert(start >= 0 && start + length <= this.#window.length, 'a view lies in what was read');
     return this.#window.subarray(start, start + length);
   }
 }

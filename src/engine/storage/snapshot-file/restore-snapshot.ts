@@ -156,6 +156,7 @@ async function fillStore(
   options: RestoreOptions,
   members: readonly Member[],
 ): Promise<number> {
+  assert(members.length > 0, 'a cluster has a member');
   const path = await new StoreFolder(ports.disk).newPath();
   const backend = await ports.backendOpener.open(path);
   try {
@@ -180,6 +181,8 @@ async function fillStore(
     };
     filler.put('meta', CONF_STATE_KEY, encodeConfState(confState));
     await filler.commit({index: members.length, term: FIRST_TERM, hash: filler.hash.value});
+    assert(backend.applied()?.index === members.length, 'the image stands at its mark');
+    assert(backend.count('members') === members.length, 'the image has its members');
     return revision;
   } finally {
     await backend.close();
@@ -273,6 +276,7 @@ class Filler {
     this.#totalBytes += this.#pendingBytes;
     this.#puts = [];
     this.#pendingBytes = 0;
+    assert(this.#backend.applied() === undefined, 'a whole image is not added to');
     await this.#backend.commit({puts, deletes: [], applied});
     this.#onProgress?.(this.#totalBytes);
   }

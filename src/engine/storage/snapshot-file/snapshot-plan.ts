@@ -9,6 +9,8 @@
  */
 
 import {assert} from '../../errors.ts';
+import {compareBytes} from '../../lib/bytes.ts';
+import {SNAPSHOT_RUN_BYTES_MAX} from '../../limits.ts';
 import type {BackendReader, Clock} from '../../ports.ts';
 import {NodeList} from './node-list.ts';
 import {Pace} from './pace.ts';
@@ -41,6 +43,11 @@ export interface SnapshotPlan {
 }
 
 const NO_KEY = Buffer.alloc(0);
+/** bbolt's bounds. */
+const KEY_BYTES_MAX = 32_768;
+const ELEMENTS_MAX = 65_535;
+/** A run of pages that kvd's own reader still takes. */
+const VALUE_BYTES_MAX = SNAPSHOT_RUN_BYTES_MAX - 2 * PAGE_BYTES - KEY_BYTES_MAX;
 
 /** Decides with which record a new leaf begins; the same in both walks. */
 export class LeafFill {
@@ -61,6 +68,10 @@ export class LeafFill {
   }
 
   add(key: Uint8Array, value: Uint8Array): void {
+    assert(key.length > 0, 'bbolt has no place for an empty key');
+    assert(key.length <= KEY_BYTES_MAX, 'a key is no longer than bbolt takes');
+    assert(value.length <= VALUE_BYTES_MAX, 'a value is no longer than a file of kvd holds');
+    assert(this.#records < ELEMENTS_MAX, 'a page counts its elements in 16 bits');
     this.#bytes += ELEMENT_BYTES + key.length + value.length;
     this.#records++;
   }
@@ -88,6 +99,7 @@ export async function planSnapshot(reader: BackendReader, clock: Clock): Promise
     buckets.push({bucket, leaves: laidOut.leaves, levels, rootPage: top.page(0)});
     nextPage = endPage;
   }
+  assert(buckets.length === BUCKETS.length, 'every bucket has its place');
   const rootPage = nextPage;
   const pageCount = nextPage + 1;
   return {buckets, rootPage, pageCount, totalBytes: pageCount * PAGE_BYTES + DIGEST_BYTES};
@@ -103,7 +115,11 @@ async function layOutLeaves(options: {
   const leaves = new NodeList();
   const fill = new LeafFill();
   let page = firstPage;
+  let last = NO_KEY as Uint8Array;
   for (const [key, value] of snapshotRecords(reader, bucket)) {
+    // etcd's tools take a file with keys out of order, and etcd then fails on the first read.
+    assert(compareBytes(last, key) < 0, 'a store gives its records in key order');
+    last = key;
     if (pace.isDue(key.length + value.length)) await pace.rest();
     if (!fill.takes(key, value)) {
       page += fill.pages;
@@ -154,6 +170,7 @@ function groupChildren(children: NodeList): number[] {
     if (last - bounds[bounds.length - 1] >= 3) bounds.push(last - 1);
   }
   bounds.push(children.length);
+  assert(bounds[0] === 0 && bounds.length >= 2, 'every child has a parent');
   return bounds;
 }
 

@@ -9,6 +9,7 @@ import type {NodeList} from './node-list.ts';
 import {Pace} from './pace.ts';
 import {
   BUCKET_HEADER_BYTES,
+  DIGEST_BYTES,
   ELEMENT_BUCKET,
   ELEMENT_BYTES,
   encodeMetaPage,
@@ -51,6 +52,7 @@ export async function* writeSnapshot(
     yield rest;
   }
   const trailer = digest.finish();
+  assert(trailer.length === DIGEST_BYTES, 'the digest is a SHA-256');
   assert(sentBytes + trailer.length === plan.totalBytes, 'a snapshot is as long as it was announced');
   yield trailer;
 }
@@ -143,6 +145,7 @@ function writeLeaf(sink: PageSink, records: readonly TableRecord[], flags: numbe
 }
 
 function writeBranch(sink: PageSink, children: NodeList, from: number, to: number): number {
+  assert(to - from >= 2, 'a branch has two children at least');
   const run = Buffer.alloc(pagesOf(branchBytes(children, from, to)) * PAGE_BYTES);
   const overflow = run.length / PAGE_BYTES - 1;
   writePageHeader(run, 0, {id: sink.pages, flags: PAGE_BRANCH, count: to - from, overflow});
@@ -153,10 +156,12 @@ function writeBranch(sink: PageSink, children: NodeList, from: number, to: numbe
     run.writeUInt32LE(data - element, element);
     run.writeUInt32LE(key.length, element + 4);
     run.writeBigUInt64LE(BigInt(children.page(child)), element + 8);
+    assert(children.page(child) < sink.pages, 'children stand in front of their branch');
     run.set(key, data);
     data += key.length;
     element += ELEMENT_BYTES;
   }
+  assert(data <= run.length, 'a branch keeps within its pages');
   sink.append(run);
   return run.length;
 }
@@ -175,6 +180,7 @@ class PageSink {
 
   /** The next page's own place in the chunk, to be filled completely; then {@link pageFilled}. */
   page(): Buffer {
+    assert(this.#filled + PAGE_BYTES <= SNAPSHOT_CHUNK_BYTES, 'a page never lies in two chunks');
     return this.#chunk.subarray(this.#filled, this.#filled + PAGE_BYTES);
   }
 
@@ -207,6 +213,7 @@ class PageSink {
 
   #advance(bytes: number): void {
     this.#filled += bytes;
+    assert(this.#filled <= SNAPSHOT_CHUNK_BYTES, 'a chunk is never overfilled');
     if (this.#filled < SNAPSHOT_CHUNK_BYTES) return;
     this.#full.push(this.#chunk);
     this.#chunk = Buffer.allocUnsafeSlow(SNAPSHOT_CHUNK_BYTES);
