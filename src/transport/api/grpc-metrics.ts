@@ -45,8 +45,10 @@ interface MethodCounters {
 export class GrpcMetrics implements GrpcObserver {
   readonly #metrics: Metrics;
   readonly #counters = new Map<GrpcMethod, MethodCounters>();
-  readonly #kinds = new Map<string, 'unary' | 'stream'>();
-  readonly #clientVersions = new Map<string, Counter>();
+  readonly #streams = new Set<string>();
+  /** Counters by the version that clients state. */
+  readonly #unaryVersions = new Map<string, Counter>();
+  readonly #streamVersions = new Map<string, Counter>();
   readonly #receivedBytes: Counter;
   readonly #sentBytes: Counter;
 
@@ -62,17 +64,26 @@ export class GrpcMetrics implements GrpcObserver {
     );
     for (const method of methods) {
       this.#counters.set(method, methodCounters(metrics, method));
-      this.#kinds.set(method.path, method.kind === 'unary' ? 'unary' : 'stream');
+      if (method.kind !== 'unary') this.#streams.add(method.path);
     }
   }
 
   /** Which clients there are, by the level of the API that they state. */
   called(path: string, call: Call): void {
     const version = call.metadata('client-api-version') ?? 'unknown';
-    const key = `${this.#kinds.get(path)}/${version}`;
-    const known = this.#clientVersions.get(key);
-    if (known !== undefined) known.add(1);
-    else if (this.#clientVersions.size < CLIENT_VERSIONS_COUNTED_MAX) this.#countVersion(path, version, key);
+    const type = this.#streams.has(path) ? 'stream' : 'unary';
+    const counters = type === 'unary' ? this.#unaryVersions : this.#streamVersions;
+    let counter = counters.get(version);
+    if (counter === undefined) {
+      if (counters.size >= CLIENT_VERSIONS_COUNTED_MAX) return;
+      counter = this.#metrics.counter(
+        'etcd_server_client_requests_total',
+        'The total number of client requests per client version.',
+        {type, client_api_version: version},
+      );
+      counters.set(version, counter);
+    }
+    counter.add(1);
   }
 
   callStarted(method: GrpcMethod): void {
@@ -91,16 +102,6 @@ export class GrpcMetrics implements GrpcObserver {
   messageSent(method: GrpcMethod, bytes: number): void {
     this.#counters.get(method)?.sent.add(1);
     this.#sentBytes.add(bytes);
-  }
-
-  #countVersion(path: string, version: string, key: string): void {
-    const counter = this.#metrics.counter(
-      'etcd_server_client_requests_total',
-      'The total number of client requests per client version.',
-      {type: this.#kinds.get(path) ?? 'unary', client_api_version: version},
-    );
-    this.#clientVersions.set(key, counter);
-    counter.add(1);
   }
 }
 

@@ -101,7 +101,26 @@ export class Calls {
 
   /** A two-way stream on a live connection; who opens it deals with its breaking. */
   open(path: string, options: CallOptions = {}): Promise<ChannelStream> {
-    return this.#repeat({timeoutMs: 0, ...options}, 1, async (channel, call) => channel.stream(path, call));
+    return this.#repeat({timeoutMs: 0, ...options}, 1, async (channel, call) => {
+      const stream = channel.stream(path, call);
+      return {
+        send: (message) => stream.send(message),
+        end: () => stream.end(),
+        cancel: () => stream.cancel(),
+        responses: this.#responsesOf(stream, channel),
+      };
+    });
+  }
+
+  /** A member that breaks a stream is not the first to be asked for the next one. */
+  async *#responsesOf(stream: ChannelStream, {endpoint}: Channel): AsyncGenerator<Uint8Array, void> {
+    try {
+      yield* stream.responses;
+    } catch (error) {
+      if (error instanceof GrpcError && error.status === GrpcStatus.unavailable)
+        this.#pool.turnFrom(endpoint);
+      throw error;
+    }
   }
 
   async authenticate(
@@ -111,12 +130,12 @@ export class Calls {
     const {AuthPath, encodeAuthenticateRequest, decodeAuthenticateResponse} = await import(
       '../proto/generated/auth.ts'
     );
-    const bytes = encodeAuthenticateRequest(request);
-    const channel = await this.#pool.connect(this.#patience(this.#begin(options)));
+    const attempt = this.#begin(options);
+    const channel = await this.#connect(attempt);
     const metadata = {'client-api-version': API_VERSION};
-    const timeoutMs = this.#begin(options).options.timeoutMs;
+    const call = {metadata, timeoutMs: leftMs(attempt), signal: options.signal};
     return decodeAuthenticateResponse(
-      await channel.unary(AuthPath.Authenticate, bytes, {metadata, timeoutMs, signal: options.signal}),
+      await channel.unary(AuthPath.Authenticate, encodeAuthenticateRequest(request), call),
     );
   }
 
@@ -174,13 +193,13 @@ export class Calls {
     }
   }
 
-  async #callOptions({options, deadlineMs}: Attempt): Promise<ChannelCallOptions> {
+  async #callOptions(attempt: Attempt): Promise<ChannelCallOptions> {
+    const {options} = attempt;
     const metadata: Record<string, string> = {'client-api-version': API_VERSION};
     if (options.requireLeader === true) metadata.hasleader = 'true';
     const token = await this.#currentToken(options);
     if (token !== undefined) metadata.token = token;
-    const timeoutMs = deadlineMs === undefined ? undefined : Math.max(1, deadlineMs - performance.now());
-    return {metadata, timeoutMs, signal: options.signal};
+    return {metadata, timeoutMs: leftMs(attempt), signal: options.signal};
   }
 
   #currentToken({timeoutMs, signal}: CallOptions): Promise<string | undefined> | string | undefined {
@@ -217,6 +236,10 @@ export class Calls {
       throw abortedAs(error, options.signal);
     }
   }
+}
+
+function leftMs({deadlineMs}: Attempt): number | undefined {
+  return deadlineMs === undefined ? undefined : Math.max(1, deadlineMs - performance.now());
 }
 
 /** An abort reaches the caller as the status that the server would have sent. */

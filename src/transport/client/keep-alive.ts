@@ -4,7 +4,8 @@ import {setTimeout as delay} from 'node:timers/promises';
 import {GrpcError, GrpcStatus} from '../http2/grpc-status.ts';
 import type {LeaseKeepAliveResponse} from '../proto/generated/lease.ts';
 import type {CallOptions} from './call-options.ts';
-import type {LeaseClient} from './lease-client.ts';
+
+type KeepAliveOnce = (id: bigint, options: CallOptions) => Promise<LeaseKeepAliveResponse>;
 
 /** Between attempts while no member answers, milliseconds (etcd's client waits as long before it resends). */
 const RETRY_MS = 500;
@@ -16,7 +17,7 @@ const FIRST_ANSWER_MS = 5_000;
  * third of a TTL, and needs no state when the connection moves to another member.
  */
 export async function* keepLeaseAlive(
-  lease: Pick<LeaseClient, 'keepAliveOnce'>,
+  keepAliveOnce: KeepAliveOnce,
   id: bigint,
   options: CallOptions = {},
 ): AsyncGenerator<LeaseKeepAliveResponse, void> {
@@ -24,7 +25,7 @@ export async function* keepLeaseAlive(
   let expiresAtMs = performance.now() + (options.timeoutMs ?? FIRST_ANSWER_MS);
   while (!isAborted(signal)) {
     const leftMs = expiresAtMs - performance.now();
-    const answer = await attempt(lease, id, {
+    const answer = await attempt(keepAliveOnce, id, {
       ...options,
       requireLeader: true,
       timeoutMs: Math.max(leftMs, 1),
@@ -43,12 +44,12 @@ export async function* keepLeaseAlive(
 }
 
 async function attempt(
-  lease: Pick<LeaseClient, 'keepAliveOnce'>,
+  keepAliveOnce: KeepAliveOnce,
   id: bigint,
   options: CallOptions,
 ): Promise<LeaseKeepAliveResponse | GrpcError> {
   try {
-    return await lease.keepAliveOnce(id, options);
+    return await keepAliveOnce(id, options);
   } catch (error) {
     if (error instanceof GrpcError) return error;
     throw error;

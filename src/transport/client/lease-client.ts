@@ -63,7 +63,7 @@ export class LeaseClient {
    * (the lease is gone), or when no answer came for a whole TTL.
    */
   keepAlive(id: bigint, options?: CallOptions): AsyncGenerator<LeaseKeepAliveResponse, void> {
-    return keepLeaseAlive(this, id, options);
+    return keepLeaseAlive((lease, given) => this.keepAliveOnce(lease, given), id, options);
   }
 }
 

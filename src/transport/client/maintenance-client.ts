@@ -52,11 +52,14 @@ export class MaintenanceClient {
     return decodeHashKVResponse(await this.#calls.read(MaintenancePath.HashKV, bytes, options));
   }
 
-  /** The parts of a snapshot file, in order; the file ends in a SHA-256 of what is before it. */
+  /** The parts of a snapshot file, in order; it ends in a SHA-256 of what is before. Without a timeout of its own: none. */
   async *snapshot(options?: CallOptions): AsyncGenerator<SnapshotResponse, void> {
     const {MaintenancePath, encodeSnapshotRequest, decodeSnapshotResponse} = await codecs();
     const bytes = encodeSnapshotRequest({});
-    for await (const part of this.#calls.serverStream(MaintenancePath.Snapshot, bytes, options)) {
+    for await (const part of this.#calls.serverStream(MaintenancePath.Snapshot, bytes, {
+      timeoutMs: 0,
+      ...options,
+    })) {
       yield decodeSnapshotResponse(part);
     }
   }

@@ -7,6 +7,7 @@ import {describe, expect, it} from 'vitest';
 import * as auth from '../../../src/transport/proto/generated/auth.ts';
 import * as cluster from '../../../src/transport/proto/generated/cluster.ts';
 import * as election from '../../../src/transport/proto/generated/election.ts';
+import {ENUM_NAMES, MESSAGE_FIELDS} from '../../../src/transport/proto/generated/fields.ts';
 import * as header from '../../../src/transport/proto/generated/header.ts';
 import * as health from '../../../src/transport/proto/generated/health.ts';
 import * as kv from '../../../src/transport/proto/generated/kv.ts';
@@ -194,7 +195,7 @@ describe('proto codecs', () => {
           expect(decode(theirs)).toEqual(message);
           expect(decode(ours)).toEqual(message);
         }),
-        {numRuns: 40},
+        {numRuns: 25},
       );
     },
   );
@@ -313,5 +314,19 @@ describe('proto codecs', () => {
     const input = Buffer.from(kv.encodePutRequest({key: Buffer.from('key'), value: Buffer.from('value')}));
     const {key} = kv.decodePutRequest(input);
     expect(key.buffer).toBe(input.buffer);
+  });
+
+  it('Ensure that the tables for views name every field as the .proto files do.', () => {
+    for (const {oracle} of subjects) {
+      const fields = MESSAGE_FIELDS[oracle.fullName.slice(1)];
+      expect(fields.map(({jsonName}) => jsonName)).toEqual(oracle.fieldsArray.map(({name}) => name));
+      expect(fields.map(({name}) => name)).toEqual(oracle.fieldsArray.map(propertyName));
+      for (const {kind, type} of fields) {
+        if (kind === 'message') expect(MESSAGE_FIELDS).toHaveProperty([type ?? '']);
+        if (kind === 'enum') expect(ENUM_NAMES).toHaveProperty([type ?? '']);
+      }
+    }
+    expect(MESSAGE_FIELDS['etcdserverpb.ResponseOp'].every(({oneof}) => oneof === 'response')).toBe(true);
+    expect(ENUM_NAMES['mvccpb.Event.EventType'][1]).toBe('DELETE');
   });
 });
