@@ -21,6 +21,8 @@ export function campaign(state: RaftState, kind: Campaign): void {
   }
   if (kind === 'preElection') state.becomePreCandidate();
   else state.becomeCandidate();
+  assert(state.probation === 0 && state.isPromotable, 'a campaign that is not allowed');
+  assert(kind === 'preElection' || state.vote === state.id, 'a candidate votes for itself');
   state.tracker.recordVote(state.id, true);
   // The vote requests, and so all votes but our own, wait until term and vote are on disk.
   if (state.tracker.votesResult() === 'won') {
@@ -55,6 +57,7 @@ function win(state: RaftState, {isAlone}: {isAlone: boolean}): void {
 }
 
 function requestVotes(state: RaftState, kind: Campaign): void {
+  assert(state.leader === 0n, 'a candidate follows nobody');
   const {id, log} = state;
   const isPre = kind === 'preElection';
   const term = isPre ? state.term + 1 : state.term;

@@ -1,5 +1,6 @@
 /** How a follower takes in its leader's log (paper, section 5.3), and passes on what only a leader can answer. */
 
+import {assert} from '../errors.ts';
 import type {Index, MemberId, Term} from '../types.ts';
 import type {Message} from './message.ts';
 import type {RaftState} from './raft-state.ts';
@@ -44,6 +45,7 @@ function followLeader(state: RaftState, from: MemberId): boolean {
 
 function takeAppend(state: RaftState, message: Of<'append'>): void {
   const {log} = state;
+  assert(message.term === state.term && state.role === 'follower', 'an append of another term');
   const {previousIndex, previousTerm, entries} = message;
   if (previousIndex < log.commit) {
     // Old, sent twice, or sent by a leader that does not know yet how far we are: tell it.
@@ -65,6 +67,7 @@ function takeAppend(state: RaftState, message: Of<'append'>): void {
     return;
   }
   const last = previousIndex + entries.length;
+  assert(last <= log.lastIndex, 'merged entries are missing');
   state.commitTo(Math.min(message.commit, last));
   accept(state, message.from, previousIndex, last);
 }
@@ -105,6 +108,7 @@ function takeSnapshot(state: RaftState, message: Of<'snapshot'>): void {
     accept(state, from, meta.index, log.commit);
     return;
   }
+  assert(meta.term <= state.term, 'a snapshot of a term to come');
   log.restore(meta);
   state.commitTo(meta.index);
   state.pendingSnapshot = meta;
@@ -117,6 +121,8 @@ function takeSnapshot(state: RaftState, message: Of<'snapshot'>): void {
 /** `index`: up to where our log agrees with the leader's. The answer waits for the disk. */
 function accept(state: RaftState, to: MemberId, previousIndex: Index, index: Index): void {
   const {id, term} = state;
+  assert(index <= state.log.lastIndex, 'acknowledging what is not there');
+  assert(term >= state.log.lastTerm, 'the log is newer than the term');
   if (index < state.probation) {
     // Not an acknowledgement, but the leader must learn where to go on: "refused, though we agree up to index".
     const hintTerm = state.log.term(index) ?? 0;
@@ -148,6 +154,7 @@ function reject(state: RaftState, to: MemberId, index: Index, leaderTerm: number
   const {id, term, log} = state;
   const hintIndex = log.lastWithTermAtMost(index, leaderTerm);
   const hintTerm = log.term(hintIndex) ?? 0;
+  assert(hintIndex <= index, 'a hint beyond what was refused');
   state.logger.debug('rejected append', {previousIndex: index, last: log.lastIndex, hintIndex, hintTerm});
   state.send({type: 'appendResponse', from: id, to, term, rejected: true, index, hintIndex, hintTerm});
 }

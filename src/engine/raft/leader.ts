@@ -13,6 +13,8 @@ import {sendDueAppends, takeAppendResponse} from './replication.ts';
 
 /** The candidate has won. `isAlone`: by its own vote, which is not on disk yet. */
 export function startLeading(state: RaftState, {isAlone}: {isAlone: boolean}): void {
+  assert(state.tracker.votesResult() === 'won', 'a leader without a majority');
+  assert(state.tracker.isVoter(state.id), 'a leader that is no voter');
   state.becomeLeader();
   state.isTermUnsynced = isAlone;
   // Entries of earlier terms are committed only below one of this term (paper, section 5.4.2).
@@ -21,6 +23,7 @@ export function startLeading(state: RaftState, {isAlone}: {isAlone: boolean}): v
 
 /** Messages of the current term, or outside terms. */
 export function stepLeader(state: RaftState, message: Message): void {
+  assert(state.role === 'leader' && state.leader === state.id, 'not the leader');
   switch (message.type) {
     case 'propose':
       for (const {type, payload} of message.entries) {
@@ -130,6 +133,7 @@ export function maybeCommit(state: RaftState): void {
   const {log} = state;
   const before = log.commit;
   const agreed = state.tracker.quorumMatch();
+  assert(agreed <= log.lastIndex, 'a quorum has more than its leader');
   if (agreed <= before || log.term(agreed) !== state.term) return;
   for (const {payload} of log.slice(before + 1, agreed, Number.POSITIVE_INFINITY)) {
     state.uncommittedBytes = Math.max(0, state.uncommittedBytes - payload.length);
@@ -157,6 +161,7 @@ function takeHeartbeatResponse(state: RaftState, progress: Progress, readContext
 function broadcastHeartbeat(state: RaftState): void {
   const {id, term} = state;
   const readContext = state.reads.openRound;
+  assert(readContext === 0 || state.isCommittedInTerm, 'a read round before a commit in the term');
   for (const {id: to, match} of state.tracker.all) {
     if (to === id) continue;
     // Never beyond what the member acknowledged: its log may differ above.
@@ -201,6 +206,7 @@ export function transferLeadership(state: RaftState, to: MemberId): void {
   if (to === state.id) return;
   state.logger.info('leader transfer starts', {to, match: progress.match, last: state.log.lastIndex});
   state.transferee = to;
+  assert(state.tracker.isVoter(to) && to !== state.id, 'handing over to nobody');
   // The transfer gets a full election timeout.
   state.electionElapsed = 0;
   state.appendsDue = true;
@@ -226,6 +232,7 @@ export function proposeConfChange(state: RaftState, change: ConfChange): boolean
     return false;
   }
   state.pendingConfIndex = append(state, EntryType.confChange, encodeConfChange(change));
+  assert(state.pendingConfIndex > state.log.commit, 'a pending change is committed already');
   return true;
 }
 

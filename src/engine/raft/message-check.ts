@@ -3,8 +3,8 @@
  * still input: nothing in them may break an invariant here.
  */
 
-import type {Index, Term} from '../types.ts';
-import type {Entry, Message} from './message.ts';
+import type {Index, MemberId, Term} from '../types.ts';
+import type {ConfState, Entry, Message} from './message.ts';
 
 /** Whether numbers are in their range, and entries follow `previousIndex` without gaps and with rising terms. */
 export function isWellFormed(message: Message): boolean {
@@ -25,9 +25,7 @@ export function isWellFormed(message: Message): boolean {
       );
     case 'snapshot': {
       const {index, term, confState} = message.meta;
-      return (
-        isCount(index) && index > 0 && isCount(term) && term <= message.term && confState.voters.length > 0
-      );
+      return isCount(index) && index > 0 && isCount(term) && term <= message.term && isConf(confState);
     }
     case 'propose':
       return message.entries.every(({type}) => type === 0 || type === 1);
@@ -70,6 +68,14 @@ function areInOrder(append: {
     term = entry.term;
   }
   return term <= append.term;
+}
+
+function isConf(conf: ConfState): boolean {
+  const {voters, votersOutgoing, learners, learnersNext} = conf;
+  const isVoter = (id: MemberId) => voters.includes(id) || votersOutgoing.includes(id);
+  return (
+    voters.length > 0 && !learners.some(isVoter) && learnersNext.every((id) => votersOutgoing.includes(id))
+  );
 }
 
 function isCount(value: number): boolean {

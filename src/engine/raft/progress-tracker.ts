@@ -48,6 +48,7 @@ export class ProgressTracker {
     for (const id of conf.learnersNext) {
       assert(conf.votersOutgoing.includes(id), 'a learner-to-be that is no outgoing voter');
     }
+    assert(next >= 1, 'a progress before the log');
     this.#conf = conf;
     for (const id of this.#byId.keys()) if (!ids.has(id)) this.#byId.delete(id);
     for (const id of ids) {

@@ -166,6 +166,7 @@ export class RaftState {
   }
 
   becomeFollower(term: Term, leader: MemberId): void {
+    assert(leader !== this.id, 'a follower of itself');
     const isNews = this.role !== 'follower' || this.term !== term || this.leader !== leader;
     this.#reset(term);
     this.leader = leader;
@@ -187,6 +188,7 @@ export class RaftState {
 
   becomeCandidate(): void {
     assert(this.role !== 'leader', 'a leader does not campaign');
+    assert(this.probation === 0, 'a candidate on probation');
     this.#reset(this.term + 1);
     this.vote = this.id;
     this.role = 'candidate';

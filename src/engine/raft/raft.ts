@@ -222,6 +222,11 @@ export class Raft {
       ? {term: state.term, vote: state.vote, commit: state.log.commit}
       : undefined;
     if (softState !== undefined) this.#softState = softState;
+    assert(state.term >= this.#hardState.term, 'the term went back');
+    assert(
+      state.vote !== 0n || state.term > this.#hardState.term || this.#hardState.vote === 0n,
+      'a vote was taken back',
+    );
     if (hardState !== undefined) this.#hardState = hardState;
     const entries = state.log.takeUnwritten();
     const snapshot = state.newSnapshot;

@@ -60,6 +60,7 @@ export class ReadIndex {
   /** Begins a round for all that wait. @returns its number, for the heartbeats */
   begin(commit: Index): number {
     assert(this.isWaiting, 'a read round for nobody');
+    assert(commit > 0, 'a read before anything was committed');
     this.#lastRound++;
     this.#rounds.push({id: this.#lastRound, index: commit, reads: this.#waiting});
     this.#inRounds += this.#waiting.length;

@@ -47,6 +47,8 @@ function sendAppend(state: RaftState, progress: Progress): boolean {
     : NO_ENTRIES;
   const {id, term} = state;
   const {commit} = log;
+  assert(previousTerm <= term, 'an entry of a term to come');
+  assert(entries.length === 0 || entries[0].index === progress.next, 'an append with a gap');
   state.send({type: 'append', from: id, to: progress.id, term, previousIndex, previousTerm, entries, commit});
   progress.sent(previousIndex + entries.length, payloadBytes(entries), commit);
   return entries.length > 0;
@@ -68,6 +70,7 @@ function sendSnapshot(state: RaftState, progress: Progress): void {
     first: log.firstIndex,
     next: progress.next,
   });
+  assert(index >= log.firstIndex - 1, 'a snapshot below the log');
   progress.becomeSnapshot(index);
   state.send({type: 'snapshot', from: id, to: progress.id, term, meta});
 }

@@ -4,6 +4,7 @@
  * to it); a pre-vote promises nothing.
  */
 
+import {assert} from '../errors.ts';
 import type {MemberId, Term} from '../types.ts';
 import type {Message} from './message.ts';
 import type {RaftState} from './raft-state.ts';
@@ -32,7 +33,10 @@ export function answerVote(state: RaftState, request: VoteRequest): void {
     sendAnswer(state, {type: 'preVoteResponse', to: from, term: answerTerm, rejected: refusal !== undefined});
     return;
   }
+  assert(request.term === state.term, 'a vote is given in its own term');
   if (refusal === undefined) {
+    assert(state.vote === 0n || state.vote === from, 'a second vote in one term');
+    assert(state.probation === 0, 'a vote on probation');
     state.logger.info('granted vote', fields);
     state.electionElapsed = 0;
     state.vote = from;

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
-import type {MemberId} from '../../../src/engine/types.ts';
 import {
-  LEAVE_JOINT,
   changeConf,
   decodeConfChange,
   encodeConfChange,
+  LEAVE_JOINT,
 } from '../../../src/engine/raft/conf-change.ts';
 import type {ConfChange, ConfState} from '../../../src/engine/raft/message.ts';
+import type {MemberId} from '../../../src/engine/types.ts';
 import {confStateOf} from './raft-member.ts';
 
 const stepTypes = ['addVoter', 'addLearner', 'remove', 'update'] as const;
@@ -95,7 +95,9 @@ describe('conf change', () => {
     const context = Buffer.alloc(0);
     const enter = (steps: ConfChange['steps'], joint: ConfChange['joint']) => {
       const result = changeConf(start, {steps, joint, context});
-      return 'conf' in result ? [result.conf.votersOutgoing.length > 0, result.conf.autoLeave] : result.refused;
+      return 'conf' in result
+        ? [result.conf.votersOutgoing.length > 0, result.conf.autoLeave]
+        : result.refused;
     };
     expect(enter(one, 'auto')).toEqual([false, false]);
     expect(enter(two, 'auto')).toEqual([true, true]);
@@ -112,7 +114,11 @@ describe('conf change', () => {
       }),
     );
     fc.assert(fc.property(fc.uint8Array({maxLength: 40}), (bytes) => void decodeConfChange(bytes)));
-    const bytes = encodeConfChange({steps: [{type: 'remove', memberId: 7n}], joint: 'auto', context: Buffer.alloc(0)});
+    const bytes = encodeConfChange({
+      steps: [{type: 'remove', memberId: 7n}],
+      joint: 'auto',
+      context: Buffer.alloc(0),
+    });
     for (let length = 0; length < bytes.length; length++) {
       expect(decodeConfChange(bytes.subarray(0, length))).toBeUndefined();
     }

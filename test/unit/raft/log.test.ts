@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
-import type {Entry} from '../../../src/engine/raft/message.ts';
-import {LogTail} from '../../../src/engine/raft/log-tail.ts';
 import {Log} from '../../../src/engine/raft/log.ts';
+import {LogTail} from '../../../src/engine/raft/log-tail.ts';
+import type {Entry} from '../../../src/engine/raft/message.ts';
 import {confStateOf} from './raft-member.ts';
-import {FIRST, entriesOf} from './small-cluster.ts';
+import {entriesOf, FIRST} from './small-cluster.ts';
 
 const logOf = (terms: readonly number[], commit = 1) =>
   new Log({compacted: FIRST, entries: entriesOf(terms), commit, applied: 1});
@@ -98,9 +98,21 @@ describe('log tail', () => {
 
   it('Ensure that what is called stored is what a disk that writes in order would hold.', () => {
     const action = fc.oneof(
-      fc.record({kind: fc.constant('append' as const), count: fc.integer({min: 1, max: 3}), term: fc.integer({min: 1, max: 3})}),
-      fc.record({kind: fc.constant('truncate' as const), count: fc.integer({min: 1, max: 3}), term: fc.constant(0)}),
-      fc.record({kind: fc.constantFrom('write' as const, 'sync' as const), count: fc.constant(0), term: fc.constant(0)}),
+      fc.record({
+        kind: fc.constant('append' as const),
+        count: fc.integer({min: 1, max: 3}),
+        term: fc.integer({min: 1, max: 3}),
+      }),
+      fc.record({
+        kind: fc.constant('truncate' as const),
+        count: fc.integer({min: 1, max: 3}),
+        term: fc.constant(0),
+      }),
+      fc.record({
+        kind: fc.constantFrom('write' as const, 'sync' as const),
+        count: fc.constant(0),
+        term: fc.constant(0),
+      }),
     );
     fc.assert(
       fc.property(fc.array(action, {maxLength: 40}), (actions) => {

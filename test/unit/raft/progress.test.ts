@@ -19,7 +19,17 @@ function fresh(): Progress {
 describe('progress', () => {
   it('Ensure that next stays above match whatever happens in whatever order.', () => {
     const happening = fc.tuple(
-      fc.constantFrom('send', 'accept', 'reject', 'lost', 'unreachable', 'snapshot', 'failed', 'arrived', 'reset'),
+      fc.constantFrom(
+        'send',
+        'accept',
+        'reject',
+        'lost',
+        'unreachable',
+        'snapshot',
+        'failed',
+        'arrived',
+        'reset',
+      ),
       fc.nat(LAST),
       fc.nat(LAST),
     );

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
-import type {MemberId} from '../../../src/engine/types.ts';
 import {agreedIndex, majority, voteResult} from '../../../src/engine/raft/quorum.ts';
+import type {MemberId} from '../../../src/engine/types.ts';
 
 const ids = fc.uniqueArray(fc.bigInt({min: 1n, max: 9n}), {maxLength: 7});
 const reached = fc.array(fc.nat(12), {minLength: 10, maxLength: 10});
@@ -31,7 +31,8 @@ describe('quorum', () => {
     const answers = fc.array(fc.option(fc.boolean(), {nil: undefined}), {minLength: 10, maxLength: 10});
     const naive = (voters: readonly MemberId[], votes: readonly (boolean | undefined)[]) => {
       if (voters.length === 0) return 'won';
-      const count = (wanted: boolean | undefined) => voters.filter((id) => votes[Number(id)] === wanted).length;
+      const count = (wanted: boolean | undefined) =>
+        voters.filter((id) => votes[Number(id)] === wanted).length;
       if (count(true) * 2 > voters.length) return 'won';
       return (count(true) + count(undefined)) * 2 > voters.length ? 'pending' : 'lost';
     };

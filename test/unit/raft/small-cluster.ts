@@ -1,11 +1,11 @@
 /** A few members whose messages arrive at once and whose disks are quick, for tests that look at one thing. */
 
 import type {LogFields, Logger, Random} from '../../../src/engine/ports.ts';
-import type {MemberId} from '../../../src/engine/types.ts';
 import type {Entry, Message} from '../../../src/engine/raft/message.ts';
 import type {Raft} from '../../../src/engine/raft/raft.ts';
 import type {RaftLimits} from '../../../src/engine/raft/raft-state.ts';
-import {type MemberDisk, RaftMember, confStateOf, freshDisk} from './raft-member.ts';
+import type {MemberId} from '../../../src/engine/types.ts';
+import {confStateOf, freshDisk, type MemberDisk, RaftMember} from './raft-member.ts';
 
 export const ELECTION_TICKS = 10;
 export const FIRST = {index: 1, term: 1};
@@ -32,7 +32,10 @@ export function entriesOf(terms: readonly number[]): Entry[] {
   }));
 }
 
-export function diskOf(voters: MemberId[], options: {terms?: readonly number[]; term?: number} = {}): MemberDisk {
+export function diskOf(
+  voters: MemberId[],
+  options: {terms?: readonly number[]; term?: number} = {},
+): MemberDisk {
   const disk = freshDisk(confStateOf({voters}), FIRST);
   disk.entries = entriesOf(options.terms ?? []);
   disk.hardState = {term: options.term ?? disk.entries.at(-1)?.term ?? 1, vote: 0n, commit: 1};
