@@ -55,7 +55,7 @@ export class MemberProcess {
     return join(this.options.folder, `${this.options.name}.log`);
   }
 
-  /** Of the wrapper, where there is one. */
+  /** A wrapper has to put itself beside the process, not between (strace -D). */
   get pid(): number {
     if (this.#child?.pid === undefined) throw new Error(`${this.options.name} is not running`);
     return this.#child.pid;

@@ -51,6 +51,8 @@ export class LogWriter {
     if (ready.snapshot !== undefined) {
       next.snapshot = {index: ready.snapshot.index, term: ready.snapshot.term};
       next.mustSync = true;
+      // The snapshot stands for them, and the log takes it in before the entries of its batch.
+      next.entries = [];
     }
     for (const entry of ready.entries) next.entries.push(entry);
     if (ready.hardState !== undefined) next.hardState = ready.hardState;
@@ -61,7 +63,8 @@ export class LogWriter {
 
   /** Notes in the log that it may begin after this point, and removes what lies before it. */
   compact(point: {index: Index; term: Term}): void {
-    this.#next.snapshot = point;
+    // A snapshot that waits to be noted lies behind any cut.
+    this.#next.snapshot ??= point;
     this.#next.mustSync = true;
     this.#purgeBelow = point.index + 1;
     this.#writeNext();
@@ -72,10 +75,11 @@ export class LogWriter {
     return this.#writing ? this.#options.clock.monotonicMs() - this.#writingSinceMs : 0;
   }
 
-  /** Resolves when nothing is left to write. */
-  drained(): Promise<void> {
-    if (!this.#writing) return Promise.resolve();
-    return new Promise((resolve) => this.#idle.push(resolve));
+  /** Resolves when nothing is left to write; a commit index that waits for the next batch goes with the log's end. */
+  async drained(): Promise<void> {
+    if (this.#writing) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    const {hardState} = this.#next;
+    if (hardState !== undefined) await this.#options.wal.append({entries: [], hardState, sync: false});
   }
 
   #writeNext(): void {

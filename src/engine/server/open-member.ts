@@ -5,7 +5,7 @@
  */
 
 import {assert, EngineError} from '../errors.ts';
-import type {Backend} from '../ports.ts';
+import type {Entry, HardState} from '../raft/message.ts';
 import {Raft} from '../raft/raft.ts';
 import {StateMachine} from '../state-machine/state-machine.ts';
 import {type DataDir, WAL_FOLDER} from '../storage/data-dir.ts';
@@ -13,7 +13,7 @@ import {Store} from '../storage/store.ts';
 import {StoreFolder} from '../storage/store-folder.ts';
 import {Wal} from '../storage/wal.ts';
 import type {WalContents} from '../storage/wal-contents.ts';
-import type {Index, Member, Term} from '../types.ts';
+import type {AppliedMark, Index, Member, Term} from '../types.ts';
 import {KVD_VERSION} from '../version.ts';
 import {askPeers, checkAgainstDisk, foundCluster, type Identity, joinCluster} from './bootstrap.ts';
 import {runSlices} from './run-slices.ts';
@@ -64,7 +64,9 @@ export async function openMember(options: OpenOptions): Promise<OpenedMember> {
     const isAlone = stateMachine.confState().voters.length <= 1;
     const {wal, contents} = await Wal.open({...walPorts(ports), allowDoubtfulTail: !isAlone});
     checkIdentity(identity, contents, ports);
-    const raft = openRaft({config, ports, identity, contents, stateMachine, backend});
+    const start = startOf(contents, stateMachine.applied(), ports);
+    if (start.isAhead) await tellLog(wal, start);
+    const raft = openRaft({config, ports, identity, contents, stateMachine, start});
     return {
       identity,
       raft,
@@ -114,27 +116,60 @@ async function load(stateMachine: StateMachine, {clock, logger}: ServerPorts): P
   });
 }
 
+/** From where raft has the log: everything up to `compacted` is in the store. */
+interface LogStart {
+  readonly compacted: {readonly index: Index; readonly term: Term};
+  readonly hardState: HardState;
+  readonly entries: readonly Entry[];
+  /** The store holds more than the log: the log has to begin anew behind it. */
+  readonly isAhead: boolean;
+}
+
+function startOf(contents: WalContents, applied: AppliedMark, {disk}: ServerPorts): LogStart {
+  const {snapshot} = contents;
+  const lastIndex = contents.entries.at(-1)?.index ?? snapshot.index;
+  // What is applied was committed, whether the log got to know or not.
+  const hardState = {
+    term: Math.max(contents.hardState.term, applied.term),
+    vote: contents.hardState.term < applied.term ? 0n : contents.hardState.vote,
+    commit: Math.max(contents.hardState.commit, applied.index),
+  };
+  // An image that another member sent was complete when the crash came, but the log had not heard of it yet.
+  const isAhead = applied.index > lastIndex;
+  if (isAhead)
+    return {compacted: {index: applied.index, term: applied.term}, hardState, entries: [], isAhead};
+  // Entries up to the marker are kept for slow followers; the first of them becomes the start, since the term
+  // before it is not known.
+  const first = contents.entries.at(0);
+  const compacted =
+    first === undefined || first.index > snapshot.index ? snapshot : {index: first.index, term: first.term};
+  if (applied.index < compacted.index) {
+    const detail =
+      `the store ends at log index ${applied.index}, but the log begins behind ${compacted.index}: ` +
+      'the store is older than the log or was emptied';
+    throw new EngineError({code: 'storeCorrupt', path: disk.userPath('store'), detail});
+  }
+  return {
+    compacted,
+    hardState,
+    entries: contents.entries.filter(({index}) => index > compacted.index),
+    isAhead,
+  };
+}
+
+async function tellLog(wal: Wal, {compacted, hardState}: LogStart): Promise<void> {
+  await wal.append({entries: [], hardState, snapshot: compacted, sync: true});
+}
+
 function openRaft(options: {
   config: ServerConfig;
   ports: ServerPorts;
   identity: Identity;
   contents: WalContents;
   stateMachine: StateMachine;
-  backend: Backend;
+  start: LogStart;
 }): Raft {
-  const {config, ports, identity, contents, stateMachine} = options;
-  const applied = stateMachine.applied();
-  const lastIndex = contents.entries.at(-1)?.index ?? contents.snapshot.index;
-  const isFromSnapshot = applied.index > lastIndex;
-  // An image that another member sent was complete when the crash came, but the log had not heard of it yet.
-  const compacted = isFromSnapshot ? {index: applied.index, term: applied.term} : startOf(contents);
-  if (applied.index < compacted.index) {
-    const detail =
-      `the store ends at log index ${applied.index}, but the log begins behind ${compacted.index}: ` +
-      'the store is older than the log or was emptied';
-    throw new EngineError({code: 'storeCorrupt', path: ports.disk.userPath('store'), detail});
-  }
-  const {hardState} = contents;
+  const {config, ports, identity, contents, stateMachine, start} = options;
   return new Raft({
     id: identity.memberId,
     electionTicks: Math.max(2, Math.round(config.electionTimeoutMs / config.heartbeatIntervalMs)),
@@ -142,30 +177,14 @@ function openRaft(options: {
     random: ports.random,
     logger: ports.logger.child('raft'),
     restored: {
-      // What is applied was committed, whether the log got to know or not.
-      hardState: {
-        term: Math.max(hardState.term, applied.term),
-        vote: hardState.term < applied.term ? 0n : hardState.vote,
-        commit: Math.max(hardState.commit, applied.index),
-      },
+      hardState: start.hardState,
       confState: stateMachine.confState(),
-      compacted,
-      entries: isFromSnapshot ? [] : contents.entries.filter(({index}) => index > compacted.index),
-      applied: applied.index,
+      compacted: start.compacted,
+      entries: start.entries,
+      applied: stateMachine.applied().index,
       probation: contents.doubtfulIndex,
     },
   });
-}
-
-/**
- * The point from which raft has the log. Entries up to the marker are kept for slow followers; the first of them
- * becomes the point, since the term before it is not known.
- */
-function startOf({entries, snapshot}: WalContents): {index: Index; term: Term} {
-  const first = entries.at(0);
-  return first === undefined || first.index > snapshot.index
-    ? snapshot
-    : {index: first.index, term: first.term};
 }
 
 function checkIdentity(identity: Identity, {metadata}: WalContents, {disk}: ServerPorts): void {
