@@ -4,7 +4,7 @@
  * change are left alone, and a file appears whole or not at all, so that test runs may start side by side.
  */
 
-import {mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs';
+import {mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs';
 import {basename, join, resolve} from 'node:path';
 import protobuf from 'protobufjs';
 
@@ -326,5 +326,9 @@ function infoText(field) {
 }
 
 mkdirSync(target, {recursive: true});
-for (const file of protoFiles) write(file.replace('.proto', '.ts'), moduleText(file));
-write('fields.ts', fieldsText());
+const texts = new Map(protoFiles.map((file) => [file.replace('.proto', '.ts'), moduleText(file)]));
+texts.set('fields.ts', fieldsText());
+for (const [name, text] of texts) write(name, text);
+for (const name of readdirSync(target)) {
+  if (name.endsWith('.ts') && !texts.has(name)) rmSync(join(target, name), {force: true});
+}
