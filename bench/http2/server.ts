@@ -1,6 +1,6 @@
 /**
- * A server with one trivial unary method, on our HTTP/2 or on node's: `node bench/http2/server.ts ours|node [tls]`.
- * Prints its port; answers SIGUSR2 with the CPU milliseconds it has used.
+ * A server with one trivial unary method, on our HTTP/2 or on node's: `server.ts ours|node [folder of certificates]`.
+ * Prints its port.
  */
 
 import {readFileSync} from 'node:fs';
@@ -53,8 +53,4 @@ function node(): Promise<number> {
   });
 }
 
-process.on('SIGUSR2', () => {
-  const {user, system} = process.cpuUsage();
-  process.stdout.write(`${(user + system) / 1000}\n`);
-});
 process.stdout.write(`${await (kind === 'node' ? node() : ours())}\n`);

@@ -3,6 +3,7 @@
  * sockets. One per process.
  */
 
+import type {Server as HttpServer} from 'node:http';
 import type {Socket} from 'node:net';
 import type {Logger} from '../../engine/ports.ts';
 import {Deadlines} from './deadlines.ts';
@@ -19,6 +20,8 @@ export interface GrpcServerOptions {
   readonly metrics?: GrpcObserver;
   /** Called before each call's handler; throws a GrpcError to refuse it. */
   readonly beforeCall?: (path: string, call: Call) => void;
+  /** Takes HTTP/2 requests that are no gRPC calls. Without it they are answered 405 and 415. */
+  readonly http?: HttpServer;
   /** How a socket is named in logs and in `Call.remote`. */
   readonly remoteName?: (socket: Socket) => string;
   readonly keepAlive?: ServerKeepAlive;
@@ -48,6 +51,7 @@ export class GrpcServer {
       observer: options.metrics,
       beforeCall: options.beforeCall,
       keepAlive: options.keepAlive ?? KEEP_ALIVE,
+      http: options.http,
       deadlines: new Deadlines(),
       heldBytesPerConnectionMax: options.heldBytesPerConnectionMax ?? HELD_BYTES_PER_CONNECTION_MAX,
       budget: {heldBytes: 0, orphans: 0},

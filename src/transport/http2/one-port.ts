@@ -148,13 +148,9 @@ export class OnePortListener {
   }
 }
 
-/**
- * HTTP/2 only for those who want nothing else: gRPC clients offer `h2` alone. Who offers HTTP/1.1 too (curl, browsers)
- * wants the JSON side, which is served there.
- */
+/** The client's first choice among what we speak: gRPC clients may offer HTTP/1.1 too, and curl offers `h2` first. */
 function chooseProtocol({protocols}: {protocols: string[]}): string | undefined {
-  if (protocols.includes('http/1.1')) return 'http/1.1';
-  return protocols.includes('h2') ? 'h2' : undefined;
+  return protocols.find((protocol) => protocol === 'h2' || protocol === 'http/1.1');
 }
 
 function bindError(address: ListenAddress, error: NodeJS.ErrnoException): Error {

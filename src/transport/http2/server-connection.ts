@@ -26,6 +26,7 @@ import {
   STREAM_WINDOW_BYTES,
 } from './limits.ts';
 import {PingPolicy} from './ping-policy.ts';
+import {PlainCall, type PlainCallHost} from './plain-call.ts';
 import {type RequestHead, readRequestHead} from './request-head.ts';
 import {ServerCall} from './server-call.ts';
 import type {CallHost, ServerContext} from './server-context.ts';
@@ -43,7 +44,7 @@ const ENCODINGS = new Set(['', 'identity', 'gzip']);
 /** Payload of the PING between the two GOAWAYs of a drain. */
 const DRAIN_PING = Buffer.from('kvd-bye!', 'latin1');
 
-export class ServerConnection extends Connection implements CallHost {
+export class ServerConnection extends Connection implements CallHost, PlainCallHost {
   readonly remote: string;
   readonly #context: ServerContext;
   readonly #onEnded: (connection: ServerConnection) => void;
@@ -169,6 +170,14 @@ export class ServerConnection extends Connection implements CallHost {
       return;
     }
     const {route} = head;
+    const {http} = this.#context;
+    if (http !== undefined && head.path !== '' && !GRPC_CONTENT_TYPE.test(head.contentType)) {
+      const options = {head, http, hasBody: !endStream};
+      const plain = new PlainCall(this, id, this.peer.initialWindowSize, options);
+      this.streams.set(id, plain);
+      if (endStream) this.remoteEnd(plain);
+      return;
+    }
     const refusal = refuse(head);
     if (refusal !== undefined) {
       this.#answerAtOnce(id, endStream, refusal.http, refusal.status, refusal.message);
@@ -285,6 +294,14 @@ export class ServerConnection extends Connection implements CallHost {
     const block = encoder.end();
     this.#okTrailers = RememberedBlock.of(encoder);
     return block;
+  }
+
+  encodeAnswer(status: number, fields: ReadonlyArray<readonly [string, string]>): Buffer {
+    this.#pings.answered();
+    this.encoder.begin();
+    this.encoder.add(':status', String(status), 'plain');
+    for (const [name, value] of fields) this.encoder.add(name, value, 'plain');
+    return this.encoder.end();
   }
 
   errorTrailers(status: GrpcStatus, message: string, isAlone: boolean): Buffer {

@@ -1,5 +1,6 @@
 /** What all connections and calls of one server share. */
 
+import type {Server as HttpServer} from 'node:http';
 import type {Logger} from '../../engine/ports.ts';
 import type {Deadlines} from './deadlines.ts';
 import type {Call, GrpcMethod} from './grpc-method.ts';
@@ -38,6 +39,8 @@ export interface ServerContext {
   readonly observer: GrpcObserver | undefined;
   readonly beforeCall: ((path: string, call: Call) => void) | undefined;
   readonly keepAlive: ServerKeepAlive;
+  /** Takes the requests that are no gRPC calls; undefined: they are refused. */
+  readonly http: HttpServer | undefined;
   readonly deadlines: Deadlines;
   readonly budget: ServerBudget;
   readonly heldBytesPerConnectionMax: number;

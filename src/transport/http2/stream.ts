@@ -42,9 +42,12 @@ export interface StreamHost {
   streamEnded(stream: Stream): void;
 }
 
+/** What stands before a message: nothing (plain HTTP), or gRPC's prefix of one of two kinds. */
+type Prefix = 'none' | 'plain' | 'compressed';
+
 interface Outgoing {
   readonly message: Uint8Array;
-  readonly isCompressed: boolean;
+  readonly prefix: Prefix;
   /** Its last frame ends our half. */
   isLast: boolean;
 }
@@ -123,16 +126,25 @@ export abstract class Stream {
    * @returns false when it had to wait: `drained` will be called
    */
   sendMessage(message: Uint8Array, isCompressed: boolean, isLast: boolean): boolean {
+    return this.#send(message, isCompressed ? 'compressed' : 'plain', isLast);
+  }
+
+  /** The same for bytes that are no gRPC message. */
+  sendBytes(bytes: Uint8Array): boolean {
+    return this.#send(bytes, 'none', false);
+  }
+
+  #send(message: Uint8Array, prefix: Prefix, isLast: boolean): boolean {
     assert(!this.isLocalEnded && this.#trailers === undefined, 'nothing is sent behind the end');
     if (this.isClosed) return true;
-    const bytes = MESSAGE_PREFIX_BYTES + message.length;
+    const bytes = prefixBytesOf(prefix) + message.length;
     if (!this.hasOutgoing && this.connection.mayWrite(this, bytes)) {
-      this.#writeData(message, isCompressed, 0, bytes, isLast);
+      this.#writeData(message, prefix, 0, bytes, isLast);
       if (isLast) this.#localEnd();
       return true;
     }
     this.#outgoing ??= [];
-    this.#outgoing.push({message, isCompressed, isLast});
+    this.#outgoing.push({message, prefix, isLast});
     this.hold(bytes);
     this.connection.enqueue(this);
     return !this.hasOutgoing;
@@ -166,11 +178,11 @@ export abstract class Stream {
   sendNext(bytesMax: number): boolean {
     const first = this.#outgoing?.[0];
     if (first === undefined) return false;
-    const left = MESSAGE_PREFIX_BYTES + first.message.length - this.#sentOfFirst;
+    const left = prefixBytesOf(first.prefix) + first.message.length - this.#sentOfFirst;
     const bytes = Math.min(left, bytesMax, this.sendWindow, DATA_FRAME_BYTES_MAX);
     if (bytes <= 0) return false;
     const isEnd = bytes === left;
-    this.#writeData(first.message, first.isCompressed, this.#sentOfFirst, bytes, isEnd && first.isLast);
+    this.#writeData(first.message, first.prefix, this.#sentOfFirst, bytes, isEnd && first.isLast);
     this.#sentOfFirst += bytes;
     this.release(bytes);
     if (isEnd) {
@@ -192,39 +204,30 @@ export abstract class Stream {
   }
 
   /** Writes [from, from + bytes) of prefix and message as one DATA frame. */
-  #writeData(
-    message: Uint8Array,
-    isCompressed: boolean,
-    from: number,
-    bytes: number,
-    endStream: boolean,
-  ): void {
+  #writeData(message: Uint8Array, prefix: Prefix, from: number, bytes: number, endStream: boolean): void {
     const {out} = this.connection;
-    const prefixBytes = Math.min(Math.max(0, MESSAGE_PREFIX_BYTES - from), bytes);
-    const bodyFrom = from + prefixBytes - MESSAGE_PREFIX_BYTES;
+    const prefixTotal = prefixBytesOf(prefix);
+    const prefixBytes = Math.min(Math.max(0, prefixTotal - from), bytes);
+    const bodyFrom = from + prefixBytes - prefixTotal;
     const bodyBytes = bytes - prefixBytes;
     const isCopied = bodyBytes <= COPIED_MESSAGE_BYTES_MAX;
     out.reserve(FRAME_HEAD_BYTES + MESSAGE_PREFIX_BYTES + (isCopied ? bodyBytes : 0));
     const flags = endStream ? FrameFlag.endStream : 0;
     out.length = writeFrameHead(out.buffer, out.length, bytes, FrameType.data, flags, this.id);
-    if (prefixBytes > 0) {
+    if (prefixBytes === MESSAGE_PREFIX_BYTES) {
+      out.length = writeMessagePrefix(out.buffer, out.length, message.length, prefix === 'compressed');
+    } else if (prefixBytes > 0) {
       // Only a window smaller than the prefix splits it.
-      const prefix = from === 0 && prefixBytes === MESSAGE_PREFIX_BYTES;
-      if (prefix) out.length = writeMessagePrefix(out.buffer, out.length, message.length, isCompressed);
-      else {
-        const whole = Buffer.alloc(MESSAGE_PREFIX_BYTES);
-        writeMessagePrefix(whole, 0, message.length, isCompressed);
-        out.length += whole.copy(out.buffer, out.length, from, from + prefixBytes);
-      }
+      const whole = Buffer.alloc(MESSAGE_PREFIX_BYTES);
+      writeMessagePrefix(whole, 0, message.length, prefix === 'compressed');
+      out.length += whole.copy(out.buffer, out.length, from, from + prefixBytes);
     }
+    const body = bodyBytes === message.length ? message : message.subarray(bodyFrom, bodyFrom + bodyBytes);
     if (isCopied) {
-      out.buffer.set(
-        bodyBytes === message.length ? message : message.subarray(bodyFrom, bodyFrom + bodyBytes),
-        out.length,
-      );
+      out.buffer.set(body, out.length);
       out.length += bodyBytes;
     } else {
-      out.append(message.subarray(bodyFrom, bodyFrom + bodyBytes));
+      out.append(body);
     }
     this.sendWindow -= bytes;
     this.connection.dataWritten(bytes);
@@ -244,4 +247,8 @@ export abstract class Stream {
     this.isLocalEnded = true;
     this.connection.streamEnded(this);
   }
+}
+
+function prefixBytesOf(prefix: Prefix): number {
+  return prefix === 'none' ? 0 : MESSAGE_PREFIX_BYTES;
 }

@@ -132,8 +132,10 @@ export interface Served {
 export async function serve(options: Partial<GrpcServerOptions> & {tls?: TlsOptions} = {}): Promise<Served> {
   const service = echoService();
   const {tls, ...rest} = options;
-  const grpc = new GrpcServer({methods: service.methods, maxReceiveBytes: 2 ** 21, logger: silent, ...rest});
-  const http = createServer((request, response) => response.end(`${request.method} ${request.url}`));
+  const http =
+    options.http ?? createServer((request, response) => response.end(`${request.method} ${request.url}`));
+  const defaults = {methods: service.methods, maxReceiveBytes: 2 ** 21, logger: silent, http};
+  const grpc = new GrpcServer({...defaults, ...rest});
   const listener = new OnePortListener({grpc, http, logger: silent, tls});
   const bound = await listener.listen({host: '127.0.0.1', port: 0});
   const stop = (): void => {

@@ -88,7 +88,7 @@ describe('one port', () => {
   });
 
   it('Ensure that what is no gRPC call gets an HTTP status that says so.', async () => {
-    const {port} = await start();
+    const {port} = await start({http: undefined});
     const url = `http://127.0.0.1:${port}/test.Echo/Unary`;
     const status = ['-s', '-o', '/dev/null', '-w', '%{http_code}', '--http2-prior-knowledge'];
     expect(await run('curl', ...status, url)).toBe('405');
@@ -210,11 +210,13 @@ describe('one port', () => {
 });
 
 describe('one port over TLS', () => {
-  it('Ensure that gRPC clients get h2 and the others HTTP/1.1.', async () => {
+  it('Ensure that gRPC clients and curl are served, whatever TLS negotiates for them.', async () => {
     const {port} = await start({tls: certificate});
     const ca = certificate.cert;
     const url = `https://localhost:${port}/version`;
-    expect(await run('curl', '-s', '--cacert', join(folder, 'cert.pem'), url)).toBe('GET /version');
+    const curl = ['-s', '--cacert', join(folder, 'cert.pem'), '-w', ' %{http_version} %{http_code}'];
+    expect(await run('curl', ...curl, url)).toBe('GET /version 2 200');
+    expect(await run('curl', ...curl, '--http1.1', url)).toBe('GET /version 1.1 200');
     const client = new Client(`localhost:${port}`, credentials.createSsl(ca));
     const asIs = (bytes: Buffer): Buffer => bytes;
     const answer = await new Promise<Buffer>((resolve, reject) => {
@@ -234,7 +236,7 @@ describe('one port over TLS', () => {
     channel.close();
   });
 
-  it('Ensure that ALPN chooses h2 only for who offers nothing else, and none is no error.', async () => {
+  it('Ensure that ALPN takes the client’s first choice, and none is no error.', async () => {
     const {port} = await start({tls: certificate});
     const negotiated = (offer: string[]): Promise<string | false | null> =>
       new Promise((resolve, reject) => {
@@ -249,7 +251,8 @@ describe('one port over TLS', () => {
       });
     expect(await negotiated(['h2'])).toBe('h2');
     expect(await negotiated(['grpc-exp', 'h2'])).toBe('h2');
-    expect(await negotiated(['h2', 'http/1.1'])).toBe('http/1.1');
+    expect(await negotiated(['h2', 'http/1.1'])).toBe('h2');
+    expect(await negotiated(['http/1.1', 'h2'])).toBe('http/1.1');
     expect(await negotiated([])).toBe(false);
   });
 
@@ -270,6 +273,64 @@ describe('one port over TLS', () => {
     socket.write('GET / HTTP/1.1\r\n\r\n');
     await closed;
     expect(await run('curl', '-sk', `https://127.0.0.1:${port}/ok`)).toBe('GET /ok');
+  });
+});
+
+describe('plain requests over HTTP/2', () => {
+  async function startHttp(): Promise<number> {
+    const http = createHttp((request, response) => {
+      const parts: Buffer[] = [];
+      request.on('data', (part: Buffer) => parts.push(part));
+      request.on('end', () => {
+        const bytes = Buffer.concat(parts).length;
+        if (request.url === '/large') {
+          response.end(Buffer.alloc(20_000_000, 'L'));
+          return;
+        }
+        if (request.url === '/none') {
+          response.writeHead(204).end();
+          return;
+        }
+        if (request.url === '/broken') {
+          request.socket.destroy();
+          return;
+        }
+        response.setHeader('X-Two', ['1', '2']);
+        response.end(
+          JSON.stringify({method: request.method, url: request.url, bytes, headers: request.headers}),
+        );
+      });
+    });
+    return (await start({http})).port;
+  }
+
+  const h2 = ['-s', '--http2-prior-knowledge'];
+
+  it('Ensure that they reach the HTTP/1.1 handlers with method, path, fields and body.', async () => {
+    const port = await startHttp();
+    const base = `http://127.0.0.1:${port}`;
+    const got = JSON.parse(await run('curl', ...h2, '-H', 'X-A: 1', '-b', 'a=b; c=d', `${base}/v?q=%20`));
+    expect(got).toMatchObject({method: 'GET', url: '/v?q=%20', bytes: 0});
+    expect(got.headers).toMatchObject({host: `127.0.0.1:${port}`, 'x-a': '1', cookie: 'a=b; c=d'});
+    const body = join(folder, 'large-body.bin');
+    writeFileSync(body, Buffer.alloc(5_000_000, 'b'));
+    const posted = JSON.parse(await run('curl', ...h2, '--data-binary', `@${body}`, `${base}/p`));
+    expect(posted).toMatchObject({method: 'POST', bytes: 5_000_000});
+    const put = ['-X', 'PUT', '-T', body, '-H', 'content-length:'];
+    expect(JSON.parse(await run('curl', ...h2, ...put, `${base}/p`))).toMatchObject({
+      method: 'PUT',
+      bytes: 5_000_000,
+    });
+  });
+
+  it('Ensure that large, empty and broken answers come back as such.', async () => {
+    const port = await startHttp();
+    const status = [...h2, '-o', '/dev/null', '-w', '%{http_code} %{size_download}'];
+    expect(await run('curl', ...status, `http://127.0.0.1:${port}/large`)).toBe('200 20000000');
+    expect(await run('curl', ...status, `http://127.0.0.1:${port}/none`)).toBe('204 0');
+    expect(await run('curl', ...status, '-I', `http://127.0.0.1:${port}/head`)).toBe('200 0');
+    await expect(run('curl', ...status, `http://127.0.0.1:${port}/broken`)).rejects.toThrow();
+    expect(await run('curl', ...h2, '-i', `http://127.0.0.1:${port}/v`)).toMatch(/x-two: 1\r\nx-two: 2/);
   });
 });
 

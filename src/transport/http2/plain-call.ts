@@ -1,0 +1,133 @@
+/**
+ * An HTTP/2 request that is no gRPC call: handed to the HTTP/1.1 server as if it had come on a connection of its own,
+ * so that curl and browsers, who speak HTTP/2 when TLS lets them choose, reach the same handlers. Made for seldom use.
+ */
+
+import {
+  type ClientRequest,
+  type Server as HttpServer,
+  request as httpRequest,
+  type IncomingMessage,
+} from 'node:http';
+import type {Socket} from 'node:net';
+import {duplexPair} from 'node:stream';
+import {ErrorCode} from './errors.ts';
+import type {HeaderField} from './hpack/header-field.ts';
+import type {RequestHead} from './request-head.ts';
+import {Stream, type StreamHost} from './stream.ts';
+
+export interface PlainCallHost extends StreamHost {
+  readonly socket: Socket;
+  endRequest(stream: Stream): void;
+  resetStream(streamId: number, code: ErrorCode, detail: string): void;
+  /** The header block of an answer; names in lower case. */
+  encodeAnswer(status: number, fields: ReadonlyArray<readonly [string, string]>): Buffer;
+}
+
+/** Fields of an HTTP/1.1 connection; HTTP/2 has none of them. */
+const HOP_FIELDS = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+  'upgrade',
+  'te',
+  'host',
+]);
+
+export class PlainCall extends Stream {
+  declare readonly connection: PlainCallHost;
+  readonly #request: ClientRequest;
+  #response: IncomingMessage | undefined;
+
+  constructor(
+    connection: PlainCallHost,
+    id: number,
+    sendWindow: number,
+    options: {head: RequestHead; http: HttpServer; hasBody: boolean},
+  ) {
+    super(connection, id, sendWindow);
+    const [near, far] = duplexPair();
+    far.on('close', () => near.destroy());
+    near.on('close', () => far.destroy());
+    // Handlers look at who asks.
+    const {remoteAddress, remotePort, remoteFamily, localAddress, localPort} = connection.socket;
+    Object.assign(far, {remoteAddress, remotePort, remoteFamily, localAddress, localPort});
+    Object.assign(far, {encrypted: 'encrypted' in connection.socket});
+    const {head} = options;
+    const headers = requestHeaders(head);
+    const isOfUnknownLength = options.hasBody && head.contentLength === undefined;
+    if (isOfUnknownLength) headers['transfer-encoding'] = 'chunked';
+    this.#request = httpRequest({
+      createConnection: () => near as unknown as Socket,
+      method: head.method,
+      path: head.path,
+      headers,
+    });
+    this.#request.on('response', (response) => this.#answer(response));
+    this.#request.on('error', () => this.#fail());
+    options.http.emit('connection', far);
+  }
+
+  receiveData(chunk: Buffer, start: number, end: number): void {
+    // The window opens again when the handler has taken the bytes.
+    this.#request.write(chunk.subarray(start, end), () => this.credit(end - start));
+  }
+
+  receiveHeaders(): void {
+    this.connection.endRequest(this);
+  }
+
+  receiveEnd(): void {
+    this.#request.end();
+  }
+
+  aborted(): void {
+    this.#request.destroy();
+  }
+
+  drained(): void {
+    this.#response?.resume();
+  }
+
+  #answer(response: IncomingMessage): void {
+    if (this.isClosed) return;
+    this.#response = response;
+    const fields: [string, string][] = [];
+    for (let i = 0; i < response.rawHeaders.length; i += 2) {
+      const name = response.rawHeaders[i].toLowerCase();
+      if (!HOP_FIELDS.has(name)) fields.push([name, response.rawHeaders[i + 1]]);
+    }
+    this.connection.writeHeaders(
+      this.id,
+      this.connection.encodeAnswer(response.statusCode ?? 500, fields),
+      false,
+    );
+    response.on('data', (chunk: Buffer) => {
+      if (!this.isClosed && !this.sendBytes(chunk)) response.pause();
+    });
+    response.on('end', () => this.sendEnd());
+    response.on('error', () => this.#fail());
+  }
+
+  #fail(): void {
+    if (this.isClosed || this.isLocalEnded) return;
+    this.connection.resetStream(this.id, ErrorCode.internalError, 'the HTTP/1.1 side failed');
+  }
+}
+
+function requestHeaders(head: RequestHead): Record<string, string | string[]> {
+  const headers: Record<string, string | string[]> = {};
+  const add = ({name, value}: HeaderField): void => {
+    const known = headers[name];
+    if (known === undefined) headers[name] = value;
+    else if (name === 'cookie') headers[name] = `${known as string}; ${value}`;
+    else headers[name] = [...(typeof known === 'string' ? [known] : known), value];
+  };
+  for (const field of head.fields) {
+    if (field.name === ':authority') headers.host = field.value;
+    else if (!field.name.startsWith(':') && !HOP_FIELDS.has(field.name)) add(field);
+  }
+  headers.connection = 'close';
+  return headers;
+}
