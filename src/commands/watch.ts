@@ -1,3 +1,4 @@
+import type {EtcdClient} from '../transport/client/etcd-client.ts';
 import type {Watcher} from '../transport/client/watcher.ts';
 import type {WatchResponse} from '../transport/proto/generated/watch.ts';
 import {runChild} from './_shared/child.ts';
@@ -40,13 +41,15 @@ export default class Watch extends ClientCommand<void> {
     '<%= config.bin %> watch -i',
   ];
 
-  readonly #watchers = new Set<Watcher>();
+  /** Those of interactive mode that run, each with the moment from which the server knows it. */
+  readonly #watchers = new Map<Watcher, Promise<void>>();
 
   async run(): Promise<void> {
     const parsed = this.parseClient(FLAGS);
     requireLook(watchView, this.looks.format);
     if (parsed.flags.interactive) return this.#runInteractive();
-    await this.#follow(watchArguments(parsed, this.context.environment));
+    const watch = watchArguments(parsed, this.context.environment);
+    await this.#follow(await this.client(), watch);
     throw new CommandError(ExitCode.interrupted, 'watch is canceled by the server');
   }
 
@@ -55,33 +58,48 @@ export default class Watch extends ClientCommand<void> {
   }
 
   /** Ends when the server cancels the watch. */
-  async #follow({request, command}: WatchArguments): Promise<void> {
-    const watcher = (await this.client()).watch(request, {requireLeader: true});
-    this.#watchers.add(watcher);
-    for await (const response of watcher) {
-      if (response.canceled) this.terminal.warn(`watch was canceled (${cancelReason(response)})`);
-      if (isProgress(response)) this.terminal.write(`progress notify: ${response.header?.revision ?? 0}\n`);
-      await this.show(watchView, response);
-      if (command.length > 0) await runForEvents(command, response);
+  async #follow(client: EtcdClient, {request, command}: WatchArguments): Promise<void> {
+    const watcher = client.watch(request, {requireLeader: true, createdNotify: true});
+    let announce = (): void => {};
+    const announced = new Promise<void>((resolve) => {
+      announce = resolve;
+    });
+    this.#watchers.set(watcher, announced);
+    try {
+      for await (const response of watcher) {
+        announce();
+        if (!response.created || response.canceled) await this.#tell(response, command);
+      }
+    } finally {
+      announce();
+      this.#watchers.delete(watcher);
     }
-    this.#watchers.delete(watcher);
+  }
+
+  async #tell(response: WatchResponse, command: readonly string[]): Promise<void> {
+    if (response.canceled) this.terminal.warn(`watch was canceled (${cancelReason(response)})`);
+    if (isProgress(response)) this.terminal.write(`progress notify: ${response.header?.revision ?? 0}\n`);
+    await this.show(watchView, response);
+    if (command.length > 0) await runForEvents(command, response);
   }
 
   async #runInteractive(): Promise<void> {
+    const client = await this.client();
     for await (const {line, isComplete} of this.terminal.lines()) {
-      if (isComplete) await this.#takeLine(line);
+      if (isComplete) await this.#takeLine(client, line);
     }
     throw new CommandError(ExitCode.invalidInput, 'error reading watch request line: EOF');
   }
 
-  async #takeLine(line: string): Promise<void> {
+  async #takeLine(client: EtcdClient, line: string): Promise<void> {
     try {
       const [name, ...words] = splitLine(line);
       if (name === 'progress') {
-        for (const watcher of this.#watchers) await watcher.requestProgress();
+        for (const [watcher, announced] of this.#watchers)
+          await announced.then(() => watcher.requestProgress());
       } else if (name === 'watch') {
         const parsed = watchArguments(parseWords(words, WATCH_FLAGS), this.context.environment);
-        this.#follow(parsed).catch((error: unknown) => this.#endWith(error));
+        this.#follow(client, parsed).catch((error: unknown) => this.#endWith(error));
       } else throw new Error('watch and progress only');
     } catch (error) {
       this.terminal.warn(`Invalid command ${textOf(line)} (${(error as Error).message})`);

@@ -3,7 +3,7 @@
 import {formatDuration} from '../../../config/duration.ts';
 import type {HashKVResponse, StatusResponse} from '../../../transport/proto/generated/maintenance.ts';
 import {goQuoteText} from '../go-quote.ts';
-import {messageJson} from '../message-json.ts';
+import {messageJson} from '../lazy-message-json.ts';
 import type {View} from '../printer.ts';
 import {bareHexId, formatBytes, percentUnused} from '../units.ts';
 import {headerFields} from './header.ts';
@@ -127,10 +127,12 @@ export const endpointStatusView: View<readonly EndpointStatus[]> = {
     }
   },
   json: (results) =>
-    results.map(({endpoint, status}) => ({
-      Endpoint: endpoint,
-      Status: messageJson('etcdserverpb.StatusResponse', status),
-    })),
+    Promise.all(
+      results.map(async ({endpoint, status}) => ({
+        Endpoint: endpoint,
+        Status: await messageJson('etcdserverpb.StatusResponse', status),
+      })),
+    ),
   table: (results) => ({head: STATUS_HEAD, rows: results.map(statusRow)}),
 };
 
@@ -152,9 +154,11 @@ export const endpointHashView: View<readonly EndpointHash[]> = {
     }
   },
   json: (results) =>
-    results.map(({endpoint, hash}) => ({
-      Endpoint: endpoint,
-      HashKV: messageJson('etcdserverpb.HashKVResponse', hash),
-    })),
+    Promise.all(
+      results.map(async ({endpoint, hash}) => ({
+        Endpoint: endpoint,
+        HashKV: await messageJson('etcdserverpb.HashKVResponse', hash),
+      })),
+    ),
   table: (results) => ({head: ['Endpoint', 'Hash', 'Hash Revision'], rows: results.map(hashRow)}),
 };

@@ -3,7 +3,7 @@
 import type {ResponseHeader} from '../../../transport/proto/generated/header.ts';
 import type {JsonValue} from '../go-json.ts';
 import {unlessEmpty} from '../go-json.ts';
-import {messageJson} from '../message-json.ts';
+import {messageJson} from '../lazy-message-json.ts';
 import type {Lines, View} from '../printer.ts';
 
 /** etcd's own server leaves the header out of some answers (alarm lists, defragmentation). */

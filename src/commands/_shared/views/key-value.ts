@@ -8,7 +8,7 @@ import type {
   TxnResponse,
 } from '../../../transport/proto/generated/kv.ts';
 import type {KeyValue} from '../../../transport/proto/generated/mvcc.ts';
-import {messageJson} from '../message-json.ts';
+import {messageJson} from '../lazy-message-json.ts';
 import type {Lines, View} from '../printer.ts';
 import {headerFields} from './header.ts';
 

@@ -2,7 +2,7 @@
 
 import type {SnapshotStatus} from '../../../engine/storage/snapshot-file/snapshot-status.ts';
 import type {AlarmResponse, MoveLeaderResponse} from '../../../transport/proto/generated/maintenance.ts';
-import {messageJson} from '../message-json.ts';
+import {messageJson} from '../lazy-message-json.ts';
 import type {View} from '../printer.ts';
 import {bareHexId, formatBytes} from '../units.ts';
 import {headerFields, headerOnlyView} from './header.ts';

@@ -10,7 +10,7 @@ import type {
 } from '../../../transport/proto/generated/cluster.ts';
 import type {JsonValue} from '../go-json.ts';
 import {goQuoteText} from '../go-quote.ts';
-import {messageJson} from '../message-json.ts';
+import {messageJson} from '../lazy-message-json.ts';
 import type {Lines, Looks, View} from '../printer.ts';
 import {bareHexId, spacedHexId} from '../units.ts';
 import {headerFields} from './header.ts';
@@ -112,8 +112,8 @@ function memberFields(member: Member, lines: Lines): void {
 }
 
 /** With `--hex` the ids of header and members are hex strings. */
-function memberJson(type: string, response: object, looks: Looks): JsonValue {
-  const json = messageJson(type, response);
+async function memberJson(type: string, response: object, looks: Looks): Promise<JsonValue> {
+  const json = await messageJson(type, response);
   return looks.hex ? withHexIds(json) : json;
 }
 

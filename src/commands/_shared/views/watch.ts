@@ -3,7 +3,7 @@
 import {EventType} from '../../../engine/types.ts';
 import type {Event} from '../../../transport/proto/generated/mvcc.ts';
 import type {WatchResponse} from '../../../transport/proto/generated/watch.ts';
-import {messageJson} from '../message-json.ts';
+import {messageJson} from '../lazy-message-json.ts';
 import type {Lines, View} from '../printer.ts';
 import {headerFields} from './header.ts';
 import {keyValueFields, keyValueLines} from './key-value.ts';
@@ -21,7 +21,6 @@ export function isProgress(response: WatchResponse): boolean {
 
 export const watchView: View<WatchResponse> = {
   simple: (response, lines) => {
-    if (isProgress(response)) lines.text(`progress notify: ${response.header?.revision ?? 0}`);
     for (const event of response.events) eventLines(event, lines);
   },
   fields: (response, lines) => {
@@ -32,10 +31,9 @@ export const watchView: View<WatchResponse> = {
       if (event.kv !== undefined) keyValueFields(event.kv, '', lines);
     }
   },
-  json: (response) => ({
-    Header:
-      response.header === undefined ? null : messageJson('etcdserverpb.ResponseHeader', response.header),
-    Events: response.events.map((event) => messageJson('mvccpb.Event', event)),
+  json: async (response) => ({
+    Header: await messageJson('etcdserverpb.ResponseHeader', response.header ?? {}),
+    Events: await Promise.all(response.events.map((event) => messageJson('mvccpb.Event', event))),
     CompactRevision: response.compactRevision,
     Canceled: response.canceled,
     Created: response.created,
