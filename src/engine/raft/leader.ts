@@ -135,9 +135,8 @@ export function maybeCommit(state: RaftState): void {
   const agreed = state.tracker.quorumMatch();
   assert(agreed <= log.lastIndex, 'a quorum has more than its leader');
   if (agreed <= before || log.term(agreed) !== state.term) return;
-  for (const {payload} of log.slice(before + 1, agreed, Number.POSITIVE_INFINITY)) {
-    state.uncommittedBytes = Math.max(0, state.uncommittedBytes - payload.length);
-  }
+  // Entries of earlier terms were not counted.
+  state.uncommittedBytes = Math.max(0, state.uncommittedBytes - log.payloadBytes(before + 1, agreed));
   state.commitTo(agreed);
   assert(state.isCommittedInTerm, 'a leader committed an entry of another term');
   state.appendsDue = true;

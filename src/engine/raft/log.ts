@@ -115,6 +115,15 @@ export class Log {
     return this.#entries.slice(start, end);
   }
 
+  /** Payload bytes of the entries `from` to `to`, both included. */
+  payloadBytes(from: Index, to: Index): number {
+    let bytes = 0;
+    for (let index = from; index <= to; index++) {
+      bytes += this.#entries[index - this.#compacted.index - 1].payload.length;
+    }
+    return bytes;
+  }
+
   /** The leader's own entries, behind the last. */
   append(entries: readonly Entry[]): void {
     for (const entry of entries) {

@@ -130,11 +130,12 @@ export class Raft {
       return;
     }
     state.electionElapsed++;
-    if (state.electionElapsed < state.electionTimeout || !state.isPromotable) return;
+    if (state.electionElapsed < state.electionTimeout) return;
     state.electionElapsed = 0;
+    if (state.leader !== 0n) state.logger.info('lost its leader', {term: state.term, leader: state.leader});
     // Even if it may not campaign itself, it must not keep others from it by believing in a silent leader.
     state.leader = 0n;
-    campaign(state, 'preElection');
+    if (state.isPromotable) campaign(state, 'preElection');
   }
 
   /** A message from another member. Whatever it says, it breaks nothing; what is stale or unknown is dropped. */

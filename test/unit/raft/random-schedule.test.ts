@@ -106,7 +106,7 @@ class World {
       id,
       new RaftMember({
         id,
-        electionTicks: 5,
+        electionTicks: 3,
         heartbeatTicks: 1,
         random: this.chance,
         logger: this.logger,
@@ -213,7 +213,7 @@ class World {
     else if (dice < 979) member.flush();
     else if (dice < 981) raft.unreachable(this.anyId());
     else if (dice < 982 && this.chance.oneIn(10)) raft.stepDown();
-    else if (dice < 987) this.redrawWeather();
+    else if (dice < 984) this.redrawWeather();
     else if (this.chance.oneIn(this.crashOneIn)) member.crash();
   }
 
@@ -249,7 +249,7 @@ class World {
   askRead(member: RaftMember): void {
     const context = ++this.contexts;
     this.reads.set(context, {by: member.id, committed: this.committed});
-    member.raft?.readIndex(context);
+    (this.chance.oneIn(2) ? this.someLeader(member) : (member.raft as Raft)).readIndex(context);
   }
 
   randomChange(): ConfChange {
