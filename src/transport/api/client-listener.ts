@@ -61,19 +61,21 @@ export class ClientListener {
       watchFragmentBytes: maxRequestBytes,
     });
     this.#metrics = new GrpcMetrics(metrics, methods);
-    this.#grpc = new GrpcServer({
-      methods,
-      metrics: this.#metrics,
-      maxReceiveBytes: maxRequestBytes + GRPC_OVERHEAD_BYTES,
-      logger,
-      beforeCall: (path, call) => this.#admit(path, call),
-      ...(keepAlive === undefined ? {} : {keepAlive}),
-    });
     this.#http = createServer(
       {maxHeaderSize: HTTP_HEADER_BYTES_MAX},
       httpEndpoints({server, exposition, logger}),
     );
     this.#http.timeout = HTTP_IDLE_TIMEOUT_MS;
+    this.#grpc = new GrpcServer({
+      methods,
+      metrics: this.#metrics,
+      // Requests over HTTP/2 that are no gRPC calls.
+      http: this.#http,
+      maxReceiveBytes: maxRequestBytes + GRPC_OVERHEAD_BYTES,
+      logger,
+      beforeCall: (path, call) => this.#admit(path, call),
+      ...(keepAlive === undefined ? {} : {keepAlive}),
+    });
     const ends = {grpc: this.#grpc, http: this.#http, logger};
     this.#plain = new OnePortListener(ends);
     this.#encrypted = tls === undefined ? undefined : new OnePortListener({...ends, tls});

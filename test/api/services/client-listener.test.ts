@@ -1,6 +1,7 @@
 /** The client port as a whole, on real sockets and a server that the tests fill in. */
 
 import {existsSync, mkdtempSync, rmSync} from 'node:fs';
+import {connect as connectHttp2} from 'node:http2';
 import {createServer} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -102,6 +103,20 @@ describe('client port', () => {
     for (const part of [version.etcdserver, version.etcdcluster, version.storage]) {
       expect(part).toMatch(/^\d+\.\d+\.\d+$/);
     }
+  });
+
+  it('Ensure that plain requests over HTTP/2 get the same answers.', async () => {
+    const {url} = await listen();
+    const session = connectHttp2(url);
+    running.push({close: () => session.destroy()});
+    const request = session.request({':path': '/health'});
+    let status: number | undefined;
+    request.on('response', (headers) => {
+      status = headers[':status'];
+    });
+    let body = '';
+    for await (const chunk of request) body += chunk;
+    expect([status, body]).toEqual([200, '{"health":"true","reason":""}']);
   });
 
   it("Ensure that an unknown path is etcd's 404 and a wrong verb 405.", async () => {
