@@ -38,6 +38,7 @@ const COMMANDS = [
   'move-leader',
   'put',
   'serve',
+  'snapshot restore',
   'snapshot save',
   'snapshot status',
   'txn',
