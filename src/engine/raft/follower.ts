@@ -80,6 +80,7 @@ function takeHeartbeat(state: RaftState, message: Of<'heartbeat'>): void {
     if (commit > state.probation) {
       state.logger.warn('acknowledged entries are missing: on probation', {last: log.lastIndex, commit});
       state.probation = commit;
+      state.knownCommit = Math.max(state.knownCommit, commit);
     }
     reject(state, from, commit, message.term);
   } else {

@@ -14,7 +14,10 @@ export interface Entry {
   readonly payload: Uint8Array;
 }
 
-/** What must be on disk before a vote or an acknowledgement leaves. `vote` 0n: not given in this term. */
+/**
+ * What must be on disk before a vote or an acknowledgement leaves. `vote` 0n: not given in this term. `commit` never
+ * goes down; on a member that lost the tail of its log it may lie beyond the last entry, and must be kept like that.
+ */
 export interface HardState {
   readonly term: Term;
   readonly vote: MemberId;

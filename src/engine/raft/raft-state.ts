@@ -84,6 +84,11 @@ export class RaftState {
   newSnapshot: SnapshotMeta | undefined;
   /** See {@link Restored.probation}; 0 once commit has reached it. */
   probation: Index;
+  /**
+   * Known to be committed, though our log may have lost it. It is what the hard state keeps, so that a second crash
+   * does not make the member forget that it is on probation. Only grows.
+   */
+  knownCommit: Index = 0;
 
   /** Ticks since the leader was heard of or a campaign began; on a leader since the quorum was looked at. */
   electionElapsed = 0;
@@ -159,6 +164,7 @@ export class RaftState {
 
   commitTo(index: Index): void {
     this.log.commitTo(index);
+    this.knownCommit = Math.max(this.knownCommit, index);
     if (this.probation !== 0 && this.log.commit >= this.probation) {
       this.logger.info('left probation', {commit: this.log.commit, probation: this.probation});
       this.probation = 0;
@@ -256,6 +262,7 @@ export class RaftState {
       this.logger.warn('the log ends before its commit index: on probation', {commit, last});
       this.probation = Math.max(this.probation, commit);
     }
+    this.knownCommit = commit;
     return Math.min(commit, last);
   }
 }

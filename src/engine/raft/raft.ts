@@ -220,7 +220,7 @@ export class Raft {
     const isVoteNew = state.term !== this.#hardState.term || state.vote !== this.#hardState.vote;
     const softState = this.#isSoftStateNew() ? {leader: state.leader, role: state.role} : undefined;
     const hardState = this.#isHardStateNew()
-      ? {term: state.term, vote: state.vote, commit: state.log.commit}
+      ? {term: state.term, vote: state.vote, commit: state.knownCommit}
       : undefined;
     if (softState !== undefined) this.#softState = softState;
     assert(state.term >= this.#hardState.term, 'the term went back');
@@ -460,9 +460,9 @@ export class Raft {
   }
 
   #isHardStateNew(): boolean {
-    const {term, vote, log} = this.#state;
+    const {term, vote, knownCommit} = this.#state;
     const known = this.#hardState;
-    return term !== known.term || vote !== known.vote || log.commit !== known.commit;
+    return term !== known.term || vote !== known.vote || knownCommit !== known.commit;
   }
 
   #isSoftStateNew(): boolean {

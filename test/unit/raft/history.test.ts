@@ -82,6 +82,13 @@ describe('bugs of others', () => {
     expect(lines).toContain('the log ends before its commit index: on probation');
     for (let i = 0; i < 100; i++) member.raft!.tick();
     expect(member.raft!.status().role).toBe('follower');
+    // A second crash finds the mark still there.
+    member.raft!.step({type: 'heartbeat', from: 2n, to: 1n, term: 3, commit: 0, readContext: 0});
+    while (member.takeReady() !== undefined) member.sync();
+    expect(member.disk.hardState).toMatchObject({term: 3, commit: 9});
+    member.crash();
+    member.restart();
+    expect(member.raft!.status()).toMatchObject({commit: 2, probation: 9});
   });
 
   it('Ensure that messages for another member, and those that claim to be our own, are dropped.', () => {
@@ -106,6 +113,8 @@ describe('bugs of others', () => {
     second.restart();
     second.raft!.step({type: 'heartbeat', from: 1n, to: 2n, term: 2, commit: 3, readContext: 0});
     expect(second.raft!.status().probation).toBe(3);
+    while (second.takeReady() !== undefined) second.sync();
+    expect(second.disk.hardState.commit).toBe(3);
     second.raft!.step({
       type: 'vote',
       from: 3n,

@@ -69,6 +69,7 @@ class World {
   slowClocks = new Set<MemberId>();
   slowDisks = new Set<MemberId>();
   slowAppliers = new Set<MemberId>();
+  doubtful: RaftMember | undefined;
   readonly logger: Logger;
 
   constructor(seed: number) {
@@ -214,7 +215,27 @@ class World {
     else if (dice < 981) raft.unreachable(this.anyId());
     else if (dice < 982 && this.chance.oneIn(10)) raft.stepDown();
     else if (dice < 984) this.redrawWeather();
-    else if (this.chance.oneIn(this.crashOneIn)) member.crash();
+    else if (this.chance.oneIn(this.crashOneIn)) this.crash(member);
+  }
+
+  /** One member at a time may lose entries that it has acknowledged; its disk knows that something is missing. */
+  crash(member: RaftMember): void {
+    member.crash();
+    if (this.doubtful !== undefined || !this.chance.oneIn(3)) return;
+    const {disk} = member;
+    const last = disk.compacted.index + disk.entries.length;
+    if (last === disk.image.index) return;
+    const kept = disk.image.index + this.chance.below(last - disk.image.index);
+    disk.entries = disk.entries.slice(0, kept - disk.compacted.index);
+    disk.probation = last;
+    this.doubtful = member;
+  }
+
+  /** Whether the member that lost entries has them again. */
+  noteRecovery(): void {
+    if (this.doubtful?.raft?.status().probation !== 0) return;
+    this.doubtful.disk.probation = 0;
+    this.doubtful = undefined;
   }
 
   /** Some links are cut, some disks and state machines are slow, until the next change of weather. */
@@ -263,6 +284,7 @@ class World {
   }
 
   check(): void {
+    this.noteRecovery();
     let newest: {leader: RaftMember; term: Term} | undefined;
     for (const member of this.alive()) {
       const status = member.raft!.status();
@@ -343,6 +365,8 @@ class World {
   }
 
   isSettled(): boolean {
+    // With too few others the loss is final: no leader, and that is right.
+    if (this.doubtful !== undefined) return true;
     const leader = this.alive().find(({raft}) => raft!.status().role === 'leader');
     if (leader === undefined) return false;
     const status = leader.raft!.status();
