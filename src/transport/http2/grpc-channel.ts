@@ -4,7 +4,7 @@
  */
 
 import {connect as connectTcp, isIP, type Socket} from 'node:net';
-import {type ConnectionOptions, connect as connectTls} from 'node:tls';
+import type {ConnectionOptions} from 'node:tls';
 import {UnprocessedCallError} from './client-call.ts';
 import {type ClientCallOptions, ClientConnection, type ClientStream} from './client-connection.ts';
 import {GrpcError, GrpcStatus} from './grpc-status.ts';
@@ -138,13 +138,14 @@ export class GrpcChannel {
   }
 }
 
-function dialSocket(target: Target, {tls, dialTimeoutMs}: GrpcChannelOptions): Promise<Socket> {
+async function dialSocket(target: Target, {tls, dialTimeoutMs}: GrpcChannelOptions): Promise<Socket> {
   const where = target.path === undefined ? {host: target.host, port: target.port!} : {path: target.path};
   const isTls = target.scheme === 'https';
   // The server's certificate is checked against the name that was dialled, unless the options name another.
   const servername = target.host !== undefined && isIP(target.host) === 0 ? {servername: target.host} : {};
+  // TLS is loaded when it is needed: most commands do not.
   const socket = isTls
-    ? connectTls({ALPNProtocols: ['h2'], ...servername, ...tls, ...where})
+    ? (await import('node:tls')).connect({ALPNProtocols: ['h2'], ...servername, ...tls, ...where})
     : connectTcp(where);
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void => {

@@ -2,7 +2,8 @@
  * gRPC's message framing: one byte of flags, four of length, the message. Source: "gRPC over HTTP/2", Length-Prefixed-Message.
  */
 
-import {gunzipSync, gzipSync} from 'node:zlib';
+import {createRequire} from 'node:module';
+import type Zlib from 'node:zlib';
 import {GrpcError, GrpcStatus} from './grpc-status.ts';
 
 export const MESSAGE_PREFIX_BYTES = 5;
@@ -28,7 +29,14 @@ export function writeMessagePrefix(
 /** Compresses where it pays. */
 export function packMessage(message: Uint8Array): {bytes: Uint8Array; isCompressed: boolean} {
   if (message.length < COMPRESSED_BYTES_LEAST) return {bytes: message, isCompressed: false};
-  return {bytes: gzipSync(message, {level: 1}), isCompressed: true};
+  return {bytes: zlib().gzipSync(message, {level: 1}), isCompressed: true};
+}
+
+/** Loaded with the first compressed message: commands start without it. */
+let loadedZlib: typeof Zlib | undefined;
+function zlib(): typeof Zlib {
+  loadedZlib ??= createRequire(import.meta.url)('node:zlib') as typeof Zlib;
+  return loadedZlib;
 }
 
 /** How the other side said it compresses (`grpc-encoding`). */
@@ -136,7 +144,7 @@ export class MessageReader {
 
   #unzip(bytes: Buffer): Uint8Array {
     try {
-      return gunzipSync(bytes, {maxOutputLength: Math.max(1, this.#bytesMax)});
+      return zlib().gunzipSync(bytes, {maxOutputLength: Math.max(1, this.#bytesMax)});
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
         throw new GrpcError(

@@ -38,8 +38,9 @@ const LENGTHS: ReadonlyArray<readonly [bits: number, symbols: string]> = [
 const codes = new Uint32Array(SYMBOLS);
 const codeBits = new Uint8Array(SYMBOLS);
 
-/** Children of each inner node: another inner node (≥ 0) or a symbol as `-1 - symbol`. */
-const tree: Array<[number, number]> = [[0, 0]];
+/** Two children of each inner node, side by side: another inner node (> 0) or a symbol as `-1 - symbol`. */
+const tree = new Int16Array(2 * (SYMBOLS - 1));
+let nodes = 1;
 
 function symbolsOf(text: string): number[] {
   return text.split(' ').flatMap((part) => {
@@ -51,11 +52,11 @@ function symbolsOf(text: string): number[] {
 function insert(symbol: number, code: number, bits: number): void {
   let node = 0;
   for (let bit = bits - 1; bit > 0; bit--) {
-    const side = (code >>> bit) & 1;
-    if (tree[node][side] === 0) tree[node][side] = tree.push([0, 0]) - 1;
-    node = tree[node][side];
+    const at = 2 * node + ((code >>> bit) & 1);
+    if (tree[at] === 0) tree[at] = nodes++;
+    node = tree[at];
   }
-  tree[node][code & 1] = -1 - symbol;
+  tree[2 * node + (code & 1)] = -1 - symbol;
 }
 
 let nextCode = 0;
@@ -70,9 +71,10 @@ for (const [bits, symbols] of LENGTHS) {
     nextCode++;
   }
 }
-assert(nextCode === 2 ** 30 && tree.length === SYMBOLS - 1, 'the Huffman code is complete');
+assert(nextCode === 2 ** 30 && nodes === SYMBOLS - 1, 'the Huffman code is complete');
 
-// Decoding goes four bits at a time: for each inner node and nibble one word says where it leads.
+// Decoding goes four bits at a time: for each inner node and nibble one word says where it leads. The words are found
+// when they are first needed (0: not yet), since a command that runs once needs few of them.
 const NODE_MASK = 0xff;
 const SYMBOL_SHIFT = 8;
 /** A symbol (bits 8 to 15) came out on the way. No code is shorter than five bits, so there is at most one. */
@@ -85,15 +87,22 @@ const steps = new Uint32Array((SYMBOLS - 1) * 16);
 /** Nodes reached from the root by up to seven ones: legal padding. */
 const paddingNodes = new Set<number>([0]);
 for (let node = 0, i = 0; i < 7; i++) {
-  node = tree[node][1];
+  node = tree[2 * node + 1];
   paddingNodes.add(node);
+}
+
+function findStep(index: number): number {
+  const word = step(index >>> 4, index & 0xf);
+  assert(word !== 0, 'only a step to the root has nothing else to say, and that may end');
+  steps[index] = word;
+  return word;
 }
 
 function step(from: number, nibble: number): number {
   let node = from;
   let word = 0;
   for (let bit = 3; bit >= 0; bit--) {
-    const next = tree[node][(nibble >>> bit) & 1];
+    const next = tree[2 * node + ((nibble >>> bit) & 1)];
     if (next >= 0) {
       node = next;
       continue;
@@ -104,10 +113,6 @@ function step(from: number, nibble: number): number {
     node = 0;
   }
   return word | node | (paddingNodes.has(node) ? MAY_END : 0);
-}
-
-for (let node = 0; node < SYMBOLS - 1; node++) {
-  for (let nibble = 0; nibble < 16; nibble++) steps[node * 16 + nibble] = step(node, nibble);
 }
 
 let scratch = Buffer.allocUnsafeSlow(4096);
@@ -124,12 +129,14 @@ export function huffmanDecode(source: Uint8Array, start: number, end: number): s
   let word = MAY_END;
   for (let i = start; i < end; i++) {
     const byte = source[i];
-    word = steps[(word & NODE_MASK) * 16 + (byte >>> 4)];
+    let index = (word & NODE_MASK) * 16 + (byte >>> 4);
+    word = steps[index] || findStep(index);
     if ((word & (EMITS | FAILS)) !== 0) {
       if ((word & FAILS) !== 0) break;
       out[length++] = (word >>> SYMBOL_SHIFT) & 0xff;
     }
-    word = steps[(word & NODE_MASK) * 16 + (byte & 0xf)];
+    index = (word & NODE_MASK) * 16 + (byte & 0xf);
+    word = steps[index] || findStep(index);
     if ((word & (EMITS | FAILS)) !== 0) {
       if ((word & FAILS) !== 0) break;
       out[length++] = (word >>> SYMBOL_SHIFT) & 0xff;
