@@ -13,7 +13,7 @@ const BTree = (
 const NODE_KEYS = 64;
 
 function compareKeys(a: string, b: string): number {
-  return a === b ? 0 : a < b ? -1 : 1;
+  return a < b ? -1 : a === b ? 0 : 1;
 }
 
 export class SortedMap<Value> {
