@@ -31,6 +31,8 @@ export interface ConfigSources {
   /** Flag name → text, from {@link parseServerArguments}. */
   readonly flags: ReadonlyMap<string, string>;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Variables named KVD_… or ETCD_… that mean something to others than the server. */
+  readonly otherVariables?: ReadonlySet<string> | undefined;
   /** The parsed configuration file, when there is one. */
   readonly file?: {readonly path: string; readonly content: unknown} | undefined;
 }
@@ -40,6 +42,13 @@ export interface ParsedConfig {
   /** One line each, for the log. */
   readonly warnings: readonly string[];
 }
+
+/** Variables of etcd that are no settings of its server. */
+const OTHER_VARIABLES: ReadonlySet<string> = new Set([
+  'ETCD_UNSUPPORTED_ARCH',
+  'ETCD_VERIFY',
+  'ETCD_VERSION',
+]);
 
 /** Where a value came from, as the user knows it. */
 interface Source {
@@ -93,8 +102,10 @@ function isBooleanFlag(flag: string): boolean | undefined {
 
 type Found = Map<SettingKey, Source>;
 
-function fromFlagsAndEnvironment({flags, environment}: ConfigSources, warnings: string[]): Found {
+function fromFlagsAndEnvironment(sources: ConfigSources, warnings: string[]): Found {
+  const {flags, environment} = sources;
   const found: Found = new Map();
+  warnOfUnknownVariables(sources, warnings);
   collect(found, warnings, prefixed(environment, 'ETCD'), (name) => environmentName('ETCD', name));
   collect(found, warnings, prefixed(environment, 'KVD'), (name) => environmentName('KVD', name));
   collect(found, warnings, flags, (name) => `--${name}`);
@@ -110,6 +121,20 @@ function prefixed(environment: ConfigSources['environment'], prefix: 'KVD' | 'ET
     if (text !== undefined && text !== '') values.set(flag, text);
   }
   return values;
+}
+
+/** A misspelt variable would be ignored without a word otherwise. */
+function warnOfUnknownVariables({environment, otherVariables}: ConfigSources, warnings: string[]): void {
+  const flags = [...KEY_BY_FLAG.keys(), ...LEGACY_FLAGS.keys(), CONFIG_FILE_FLAG];
+  const known = new Set(
+    flags.flatMap((flag) => [environmentName('KVD', flag), environmentName('ETCD', flag)]),
+  );
+  for (const name of Object.keys(environment).sort()) {
+    if (!/^(KVD|ETCD)_/.test(name) || environment[name] === undefined) continue;
+    if (!known.has(name) && !OTHER_VARIABLES.has(name) && otherVariables?.has(name) !== true) {
+      warnings.push(`unknown variable ${name} ignored`);
+    }
+  }
 }
 
 function fromFile({file, flags, environment}: ConfigSources, warnings: string[]): Found {

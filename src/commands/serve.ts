@@ -9,7 +9,15 @@ import {
 import {type Environment, KvdCommand} from './_shared/command.ts';
 import {CommandError, ExitCode} from './_shared/exit.ts';
 import {type Flag, textFlag} from './_shared/flags.ts';
+import {GLOBAL_FLAGS, variableNames} from './_shared/global-flags.ts';
 import {textOf} from './_shared/words.ts';
+
+/** One environment may serve both the server and the commands. */
+const CLIENT_VARIABLES = new Set([
+  ...Object.keys(GLOBAL_FLAGS).flatMap(variableNames),
+  'KVD_WATCH_KEY',
+  'KVD_WATCH_RANGE_END',
+]);
 
 export default class Serve extends KvdCommand<void> {
   static override readonly summary = 'Run a member of a cluster.';
@@ -67,7 +75,7 @@ async function readConfig(argv: readonly string[], environment: Environment): Pr
   const flags = parseServerArguments(argv);
   const path = configFilePath({flags, environment});
   const file = path === undefined ? undefined : {path, content: await readConfigFile(path)};
-  return parseConfig({flags, environment, file});
+  return parseConfig({flags, environment, otherVariables: CLIENT_VARIABLES, file});
 }
 
 async function readConfigFile(path: string): Promise<unknown> {

@@ -16,11 +16,11 @@ import {WATCH_FLAGS, type WatchArguments, watchArguments} from './_shared/watch-
 import {splitLine, textOf} from './_shared/words.ts';
 
 const FLAGS = {
-  ...WATCH_FLAGS,
   interactive: booleanFlag({
     char: 'i',
     summary: 'read watches from the standard input: watch [flags] KEY [RANGE_END], or progress',
   }),
+  ...WATCH_FLAGS,
 };
 
 const EMPTY = new Uint8Array(0);

@@ -16,17 +16,17 @@ import {wordOf} from './words.ts';
 const helpGroup = 'GLOBAL';
 
 export const GLOBAL_FLAGS = {
-  endpoints: listFlag({
-    summary: 'members to talk to, comma between; the next one is tried when one fails',
-    default: ['127.0.0.1:2379'],
-    helpValue: 'list',
-    helpGroup,
-  }),
   'write-out': textFlag({
     char: 'w',
     summary: 'form of the output: simple, fields, json, protobuf or table',
     default: 'simple',
     helpValue: 'form',
+    helpGroup,
+  }),
+  endpoints: listFlag({
+    summary: 'members to talk to, comma between; the next one is tried when one fails',
+    default: ['127.0.0.1:2379'],
+    helpValue: 'list',
     helpGroup,
   }),
   hex: booleanFlag({summary: 'print keys and values as \\xNN', helpGroup}),

@@ -15,7 +15,12 @@ const TOPICS: Readonly<Record<string, string>> = {
 export async function showHelp(path: readonly string[], terminal: Terminal): Promise<void> {
   const config = await Config.load(new URL('../../..', import.meta.url).pathname);
   for (const topic of config.topics) topic.description = TOPICS[topic.name] ?? topic.description;
-  const help = new TerminalHelp(config, {stripAnsi: !terminal.hasColor, maxWidth: terminal.columns ?? 100});
+  const help = new TerminalHelp(config, {
+    stripAnsi: !terminal.hasColor,
+    maxWidth: terminal.columns ?? 100,
+    // As the tables have them: what belongs together stands together.
+    flagSortOrder: 'none',
+  });
   help.terminal = terminal;
   await help.showHelp([...path]);
 }

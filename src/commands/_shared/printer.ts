@@ -6,6 +6,7 @@
 import {CommandError, ExitCode} from './exit.ts';
 import {goJson, type JsonValue} from './go-json.ts';
 import {goQuote, hexEscape} from './go-quote.ts';
+import type {Table} from './table.ts';
 import type {Terminal} from './terminal.ts';
 
 export const FORMATS = ['simple', 'fields', 'json', 'protobuf', 'table'] as const;
@@ -15,11 +16,6 @@ export interface Looks {
   readonly format: Format;
   /** `--hex`: bytes as \xNN, and some ids in hex. */
   readonly hex: boolean;
-}
-
-export interface Table {
-  readonly head: readonly string[];
-  readonly rows: readonly (readonly string[])[];
 }
 
 export interface View<Result> {

@@ -6,8 +6,12 @@
 
 import {Chalk} from 'chalk';
 import CliTable from 'cli-table3';
-import type {Table} from './printer.ts';
 import type {Terminal} from './terminal.ts';
+
+export interface Table {
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
 
 /** The border to the left of a cell and a space on both sides. */
 const FRAME_COLUMNS = 3;

@@ -205,6 +205,22 @@ describe('config', () => {
     );
   });
 
+  it('Ensure that misspelt variables are warned of, and those of others are not.', () => {
+    const environment = {
+      KVD_NAMES: 'x',
+      ETCD_DATADIR: 'y',
+      ETCD_VERSION: '3',
+      KVD_ENDPOINTS: 'z',
+      ETCDCTL_USER: 'u',
+    };
+    const {warnings} = parseConfig({
+      flags: new Map(),
+      environment,
+      otherVariables: new Set(['KVD_ENDPOINTS']),
+    });
+    expect(warnings).toEqual(['unknown variable ETCD_DATADIR ignored', 'unknown variable KVD_NAMES ignored']);
+  });
+
   it('Ensure that a wildcard that clients are told to connect to is warned of.', () => {
     const {warnings} = parse({argv: ['--advertise-client-urls=http://0.0.0.0:2379']});
     expect(warnings).toEqual([
