@@ -110,8 +110,7 @@ export class Membership {
     if (member.isLearner) return;
     const voters = this.#voters();
     const rest = voters.filter((voter) => voter.id !== member.id);
-    const isLastMember = this.#list().length === 1;
-    if (!isLastMember && rest.filter(isStarted).length < quorumOf(rest.length)) {
+    if (rest.filter(isStarted).length < quorumOf(rest.length)) {
       throw new EngineError({code: 'notEnoughStartedMembers'});
     }
     // A member that is down is no part of the active quorum: taking it away costs nothing.
