@@ -21,18 +21,23 @@ const CELL_COLUMNS_MIN = 10;
 type Screen = Pick<Terminal, 'columns' | 'hasColor'>;
 
 export function renderTable({head, rows}: Table, screen: Screen): string {
-  const bold = new Chalk({level: screen.hasColor ? 1 : 0}).bold;
   const titles = head.map((title) => title.toUpperCase());
   const widths = fittingWidths([titles, ...rows], screen.columns);
   if (widths !== undefined) {
-    const cells = [titles.map((title) => ({content: bold(title), hAlign: 'center' as const})), ...rows];
-    return draw(cells, widths, 'right');
+    const cells = [titles.map((content) => ({content, hAlign: 'center' as const})), ...rows];
+    const lines = draw(cells, widths, 'right');
+    const below = lines.findIndex(isSeparator);
+    const kept = lines.filter((line, at) => at === below || !isSeparator(line));
+    return joined(
+      kept.map((line, at) => (at > 0 && at < below ? emphasized(line, titles.length, screen) : line)),
+    );
   }
   const labelWidth = Math.max(...titles.map((title) => title.length));
   const valueWidth = Math.max((screen.columns ?? 0) - 1 - labelWidth - 2 * FRAME_COLUMNS, CELL_COLUMNS_MIN);
   return rows
-    .map((row) => row.map((cell, at) => [bold(titles[at] ?? ''), cell]))
-    .map((cells) => draw(cells, [labelWidth, valueWidth], 'left', {hasHead: false}))
+    .map((row) => row.map((cell, at) => [titles[at] ?? '', cell]))
+    .map((cells) => draw(cells, [labelWidth, valueWidth], 'left').filter((line) => !isSeparator(line)))
+    .map((lines) => joined(lines.map((line) => emphasized(line, 1, screen))))
     .join('');
 }
 
@@ -42,8 +47,7 @@ function draw(
   rows: readonly (readonly Cell[])[],
   widths: readonly number[],
   align: 'left' | 'right',
-  {hasHead} = {hasHead: true},
-): string {
+): readonly string[] {
   const table = new CliTable({
     style: {head: [], border: []},
     colAligns: widths.map(() => align),
@@ -52,9 +56,21 @@ function draw(
     wrapOnWordBoundary: false,
   });
   for (const row of rows) table.push([...row]);
-  const lines = table.toString().split('\n');
-  const below = hasHead ? lines.findIndex(isSeparator) : -1;
-  return `${lines.filter((line, at) => at === below || !isSeparator(line)).join('\n')}\n`;
+  return table.toString().split('\n');
+}
+
+function joined(lines: readonly string[]): string {
+  return `${lines.join('\n')}\n`;
+}
+
+/** The first cells of a drawn line in bold. Done after the drawing, which would cut escape codes into pieces. */
+function emphasized(line: string, cells: number, {hasColor}: Screen): string {
+  if (!hasColor || !line.startsWith('│')) return line;
+  const {bold} = new Chalk({level: 1});
+  return line
+    .split('│')
+    .map((cell, at) => (at > 0 && at <= cells ? cell.replace(/\S(?:.*\S)?/, (text) => bold(text)) : cell))
+    .join('│');
 }
 
 function isSeparator(line: string): boolean {

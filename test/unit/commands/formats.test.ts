@@ -138,4 +138,13 @@ describe('table', () => {
     expect(renderTable(table, {columns: 80, hasColor: true})).toContain('\x1b[1mNAME\x1b[22m');
     expect(renderTable(table, {columns: 80, hasColor: false})).not.toContain('\x1b');
   });
+
+  it('Ensure that colour changes nothing but the colour, however narrow the terminal is.', () => {
+    const wide = {head: ['First one', 'Second one'], rows: [['a'.repeat(30), 'b'.repeat(30)]]};
+    for (const columns of [20, 28, 40, 100]) {
+      const colored = renderTable(wide, {columns, hasColor: true});
+      expect(colored.replace(/\x1b\[\d+m/g, '')).toBe(renderTable(wide, {columns, hasColor: false}));
+      expect(colored).toContain('\x1b[1mFIRST');
+    }
+  });
 });
