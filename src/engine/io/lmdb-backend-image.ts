@@ -13,7 +13,7 @@ import {crc32c} from '../lib/crc32c.ts';
 import {BACKEND_KEY_BYTES_MAX, RANGE_READ_AHEAD_MAX, RANGE_READ_AHEAD_MIN} from '../limits.ts';
 import type {BackendReader} from '../ports.ts';
 import {type AppliedMark, type RecordRange, TABLES, type Table, type TableRecord} from '../types.ts';
-import {asStoreError, makeStoreError, removeFiles} from './lmdb-backend-files.ts';
+import {makeStoreError, removeFiles} from './lmdb-backend-files.ts';
 import {
   CHECKSUM_BYTES,
   decodeImageState,
@@ -356,10 +356,10 @@ function corrupt(path: string, detail: string): EngineError {
   return new EngineError({code: 'storeCorrupt', path, detail});
 }
 
-/** What LMDB cannot read is damage, unless the system says why it cannot. */
+/** What LMDB itself (its codes are negative) cannot read is damage; the rest is the system's or the caller's doing. */
 function asCorrupt(path: string, error: unknown): EngineError {
   if (error instanceof EngineError) return error;
   const code = (error as {code?: unknown} | undefined)?.code;
-  if (typeof code === 'number' && code > 0) return asStoreError(path, 'read', error);
-  return makeStoreError({path, operation: 'read', kind: 'damage', detail: String(error), cause: error});
+  const kind = typeof code === 'number' && code < 0 ? 'damage' : 'other';
+  return makeStoreError({path, operation: 'read', kind, detail: String(error), cause: error});
 }

@@ -15,7 +15,10 @@ import {type FailureKind, kindOfFailure} from './lmdb-backend-files.ts';
 import {encodeImageState, IMAGE_DATABASE, IMAGE_KEY, unpackChanges} from './lmdb-backend-format.ts';
 import {lmdbOptions, RECORD_ENCODING} from './lmdb-backend-options.ts';
 
-/** `create` makes a fresh, empty, durable file and closes it again. `switch` leaves the file that is open. */
+/**
+ * `create` makes a fresh, empty file and closes it again, not synced. `open` leaves the file that was open before;
+ * `compact` copies the open file.
+ */
 export type WriterRequest =
   | {readonly type: 'create'; readonly path: string}
   | {readonly type: 'open'; readonly path: string}
@@ -63,9 +66,9 @@ class WriterImage {
   readonly #image: Database;
   readonly #tables: readonly Database[];
 
-  constructor(path: string) {
+  constructor(path: string, options: {readonly isDurable: boolean}) {
     this.path = path;
-    this.#root = openLmdb(lmdbOptions(path));
+    this.#root = openLmdb({...lmdbOptions(path), noSync: !options.isDurable});
     extendToLastPage(path, this.#root);
     this.#image = this.#root.openDB(IMAGE_DATABASE, RECORD_ENCODING);
     this.#tables = TABLES.map((table) => this.#root.openDB(table, RECORD_ENCODING));
@@ -118,14 +121,15 @@ let image: WriterImage | undefined;
 async function handle(request: WriterRequest): Promise<SizeReport> {
   switch (request.type) {
     case 'create': {
-      const fresh = new WriterImage(request.path);
+      // Nobody knows the file before it is complete: its maker syncs it once, before it gets its name.
+      const fresh = new WriterImage(request.path, {isDurable: false});
       fresh.commit([], {index: 0, term: 0, hash: 0});
       await fresh.close();
       return NOTHING;
     }
     case 'open': {
       const previous = image;
-      image = new WriterImage(request.path);
+      image = new WriterImage(request.path, {isDurable: true});
       await previous?.close();
       return image.size();
     }
