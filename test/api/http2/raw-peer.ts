@@ -1,6 +1,6 @@
 /** A peer that speaks frames by hand, right or wrong, and notes what comes back. Shares no framing code with src. */
 
-import {connect, type Socket} from 'node:net';
+import {connect, createServer, type Socket} from 'node:net';
 import {HpackDecoder} from '../../../src/transport/http2/hpack/decoder.ts';
 import type {HeaderField} from '../../../src/transport/http2/hpack/header-field.ts';
 
@@ -120,11 +120,14 @@ export class RawPeer {
   /** Header blocks by stream, in order: names and values. */
   readonly headers = new Map<number, Map<string, string>[]>();
   readonly data = new Map<number, Buffer[]>();
+  #preface: number;
   #rest: Buffer = Buffer.alloc(0);
   readonly #ended = new Set<number>();
   #wakers: (() => void)[] = [];
 
-  private constructor(socket: Socket) {
+  /** @param isServer the other side is a client: its preface comes first */
+  constructor(socket: Socket, isServer = false) {
+    this.#preface = isServer ? PREFACE.length : 0;
     this.socket = socket;
     socket.on('data', (chunk: Buffer) => {
       this.#take(chunk);
@@ -231,19 +234,24 @@ export class RawPeer {
   #take(chunk: Buffer): void {
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     let at = 0;
-    while (this.#rest.length - at >= 9) {
-      const length = this.#rest.readUIntBE(at, 3);
-      if (this.#rest.length - at - 9 < length) break;
-      const payload = this.#rest.subarray(at + 9, at + 9 + length);
-      this.#note({
-        type: this.#rest[at + 3],
-        flags: this.#rest[at + 4],
-        id: this.#rest.readUInt32BE(at + 5),
-        payload,
-      });
-      at += 9 + length;
+    if (this.#preface > 0 && this.#rest.length >= this.#preface) {
+      at = this.#preface;
+      this.#preface = 0;
+    }
+    while (this.#preface === 0 && this.#rest.length - at >= 9) {
+      if (!this.#takeFrame(at)) break;
+      at += 9 + this.#rest.readUIntBE(at, 3);
     }
     this.#rest = this.#rest.subarray(at);
+  }
+
+  #takeFrame(at: number): boolean {
+    const length = this.#rest.readUIntBE(at, 3);
+    if (this.#rest.length - at - 9 < length) return false;
+    const payload = this.#rest.subarray(at + 9, at + 9 + length);
+    const [type, flags, id] = [this.#rest[at + 3], this.#rest[at + 4], this.#rest.readUInt32BE(at + 5)];
+    this.#note({type, flags, id, payload});
+    return true;
   }
 
   #note(one: Frame): void {
@@ -258,4 +266,31 @@ export class RawPeer {
       this.data.set(one.id, [...(this.data.get(one.id) ?? []), Buffer.from(one.payload)]);
     }
   }
+}
+
+export interface RawServer {
+  readonly port: number;
+  /** Connections so far, in order. */
+  readonly peers: RawPeer[];
+  stop(): void;
+}
+
+/** A server that greets each client with SETTINGS and leaves the rest to `onPeer`. */
+export async function listenRaw(
+  onPeer: (peer: RawPeer, index: number) => void,
+  greeting = settings(),
+): Promise<RawServer> {
+  const peers: RawPeer[] = [];
+  const server = createServer((socket) => {
+    const peer = new RawPeer(socket, true);
+    peers.push(peer);
+    peer.send(greeting);
+    onPeer(peer, peers.length - 1);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const stop = (): void => {
+    for (const peer of peers) peer.close();
+    server.close();
+  };
+  return {port: (server.address() as {port: number}).port, peers, stop};
 }
