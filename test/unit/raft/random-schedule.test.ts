@@ -54,6 +54,9 @@ class World {
   readonly leaders = new Map<Term, MemberId>();
   /** State machine safety: what was applied at each index, by anyone. */
   readonly appliedAt = new Map<Index, Entry>();
+  /** A term in or after which each of them was committed. */
+  readonly committedIn = new Map<Index, Term>();
+  newestTerm: Term = FIRST.term;
   committed: Index = FIRST.index;
   readonly reads = new Map<number, ReadAsked>();
   readsAnswered = 0;
@@ -148,8 +151,10 @@ class World {
 
   noteApplied(entry: Entry): void {
     const known = this.appliedAt.get(entry.index);
-    if (known === undefined) this.appliedAt.set(entry.index, entry);
-    else if (known.term !== entry.term || Buffer.compare(known.payload, entry.payload) !== 0) {
+    if (known === undefined) {
+      this.appliedAt.set(entry.index, entry);
+      this.committedIn.set(entry.index, this.newestTerm);
+    } else if (known.term !== entry.term || Buffer.compare(known.payload, entry.payload) !== 0) {
       throw new Error(`two members applied different entries at ${entry.index}`);
     }
   }
@@ -231,10 +236,13 @@ class World {
     this.doubtful = member;
   }
 
-  /** Whether the member that lost entries has them again. */
+  /** Whether the member that lost entries has them again, and on its disk. */
   noteRecovery(): void {
     if (this.doubtful?.raft?.status().probation !== 0) return;
-    this.doubtful.disk.probation = 0;
+    const {disk} = this.doubtful;
+    if (disk.compacted.index + disk.entries.length < disk.probation) return;
+    if (disk.hardState.commit < disk.probation) return;
+    disk.probation = 0;
     this.doubtful = undefined;
   }
 
@@ -289,6 +297,7 @@ class World {
     for (const member of this.alive()) {
       const status = member.raft!.status();
       this.committed = Math.max(this.committed, status.commit);
+      this.newestTerm = Math.max(this.newestTerm, status.term);
       if (status.role !== 'leader') continue;
       const known = this.leaders.get(status.term);
       if (known !== undefined && known !== member.id) {
@@ -323,11 +332,11 @@ class World {
   /** What was applied anywhere is in the log of the newest leader. */
   checkLeaderCompleteness(leader: RaftMember): void {
     const raft = leader.raft!;
-    const {firstIndex} = raft.status();
+    const {firstIndex, term} = raft.status();
     for (const [index, entry] of this.appliedAt) {
       if (index < firstIndex) continue;
-      // A leader of an older term that has not heard of it may lack entries of later terms.
-      if (entry.term > raft.status().term) continue;
+      // A leader of an older term may lack what was committed since, even if the entry itself is old.
+      if ((this.committedIn.get(index) as Term) > term) continue;
       if (raft.term(index) !== entry.term)
         throw new Error(`leader completeness: ${leader.id} lacks ${index}`);
     }
