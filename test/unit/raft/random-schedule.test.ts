@@ -12,7 +12,7 @@ import type {Raft} from '../../../src/engine/raft/raft.ts';
 import type {Index, MemberId, Term} from '../../../src/engine/types.ts';
 import {confStateOf, freshDisk, RaftMember} from './raft-member.ts';
 
-const SEEDS = 300;
+const SEEDS = 200;
 const STEPS = 4_000;
 const FIRST = {index: 1, term: 1};
 
