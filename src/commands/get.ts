@@ -26,6 +26,7 @@ export default class Get extends ClientCommand<RangeResponse> {
   async run(): Promise<RangeResponse> {
     const {flags, words} = this.parseClient(FLAGS);
     const request = rangeRequest(words, flags);
+    this.warnOfSurplus(words, 2);
     const {format} = this.looks;
     if (flags['count-only'] && format !== 'fields' && format !== 'json') {
       throw badArguments('--count-only is only for `--write-out=fields`');

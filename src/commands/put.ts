@@ -24,6 +24,7 @@ export default class Put extends ClientCommand<PutResponse> {
   async run(): Promise<PutResponse> {
     const {flags, words} = this.parseClient(PUT_FLAGS);
     this.use(putView);
+    this.warnOfSurplus(words, 2);
     const request = await putRequest(words, flags, () => this.terminal.readAll());
     return (await this.client()).kv.put(request, this.short);
   }

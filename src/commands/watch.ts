@@ -48,6 +48,7 @@ export default class Watch extends ClientCommand<void> {
     const parsed = this.parseClient(FLAGS);
     requireLook(watchView, this.looks.format);
     if (parsed.flags.interactive) return this.#runInteractive();
+    this.warnOfSurplus(parsed.words.slice(0, parsed.dash), 2);
     const watch = watchArguments(parsed, this.context.environment);
     await this.#follow(await this.client(), watch);
     throw new CommandError(ExitCode.interrupted, 'watch is canceled by the server');

@@ -64,6 +64,8 @@ export const COMMAND_CASES: readonly CommandCase[] = [
   run('get a --rev=9223372036854775807'),
   // wrong arguments
   run('put'),
+  run('put a b c'),
+  run('get a b c'),
   run('put a b --ignore-value'),
   run('put a b --lease=zz'),
   run('put a b --lease=77'),

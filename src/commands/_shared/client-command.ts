@@ -8,6 +8,7 @@ import type {FlagSet, FlagValues} from './flags.ts';
 import {GLOBAL_FLAGS, type GlobalFlags, variableNames, withEnvironment} from './global-flags.ts';
 import type {ParsedWords} from './parse-words.ts';
 import {type Looks, parseFormat, requireLook, show, type View} from './printer.ts';
+import {textOf} from './words.ts';
 
 export abstract class ClientCommand<Result> extends KvdCommand<Result> {
   #client: EtcdClient | undefined;
@@ -34,6 +35,13 @@ export abstract class ClientCommand<Result> extends KvdCommand<Result> {
     }
     if (flags.debug) this.#showSettings(flags);
     return {...parsed, flags: flags as unknown as FlagValues<Flags & typeof GLOBAL_FLAGS>};
+  }
+
+  /** etcdctl ignores what is too much for put, get and watch; a value without quotes is the usual reason. */
+  protected warnOfSurplus(words: readonly string[], countMax: number): void {
+    const surplus = words.slice(countMax).map((word) => JSON.stringify(textOf(word)));
+    if (surplus.length > 0)
+      this.terminal.warn(`Warning: more arguments than are used; ignored: ${surplus.join(' ')}`);
   }
 
   /** How the result will be shown. Asked before the call, so that an impossible form changes nothing. */

@@ -41,7 +41,7 @@ export function rangeRequest(
   words: readonly string[],
   flags: FlagValues<typeof GET_FLAGS>,
 ): RangeRequestInput {
-  if (words.length === 0 || words.length > 2) {
+  if (words.length === 0) {
     throw badArguments('get command needs one argument as key and an optional argument as range_end');
   }
   const range = namedRange(words, flags);

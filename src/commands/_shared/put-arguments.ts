@@ -30,7 +30,6 @@ export async function putRequest(
   if (flags['ignore-value'] && words.length > 1) {
     throw badArguments("put command needs only 1 argument when 'ignore-value' is set");
   }
-  if (words.length > 2) throw badArguments(WRONG_NUMBER);
   return {
     key: bytesOf(key),
     value: flags['ignore-value']

@@ -34,8 +34,8 @@ export function watchArguments(
     throw badArguments('bad number of arguments (found separator --, but no commands)');
   }
   const named = namedByEnvironment(words.slice(0, dash), environment);
-  if (named.length === 0 || named.length > 2) throw badArguments('bad number of arguments');
-  if (flags.prefix && named.length === 2)
+  if (named.length === 0) throw badArguments('bad number of arguments');
+  if (flags.prefix && named.length >= 2)
     throw badArguments('`range_end` and `--prefix` are mutually exclusive');
   const range = namedRange(named, flags);
   // Nothing to watch is everything, as the empty prefix is.
