@@ -8,7 +8,7 @@
 
 import {type Database, type DatabaseOptions, open as openLmdb, type RootDatabase} from 'lmdb';
 import {EngineError} from '../errors.ts';
-import {EMPTY_BYTES} from '../lib/bytes.ts';
+import {compareBytes, EMPTY_BYTES} from '../lib/bytes.ts';
 import {crc32c} from '../lib/crc32c.ts';
 import {BACKEND_KEY_BYTES_MAX, RANGE_READ_AHEAD_MAX, RANGE_READ_AHEAD_MIN} from '../limits.ts';
 import type {BackendReader} from '../ports.ts';
@@ -46,10 +46,11 @@ export class LmdbImage {
   #users = 1;
   #isReplaced = false;
 
-  constructor(path: string) {
+  /** @param options readOnly: another process has it open for writing */
+  constructor(path: string, options: {readonly readOnly: boolean} = {readOnly: false}) {
     this.path = path;
     try {
-      this.#root = openLmdb(lmdbOptions(path));
+      this.#root = openLmdb({...lmdbOptions(path), readOnly: options.readOnly});
       this.#image = this.#root.openDB(IMAGE_DATABASE, RECORD_ENCODING);
       this.#tables = new Map(
         TABLES.map((table, number) => [table, new TableReader(this.#root, path, table, number)]),
@@ -105,6 +106,20 @@ export class LmdbImage {
   enter(): Transaction {
     this.#users++;
     return this.#root.useReadTransaction();
+  }
+
+  /** Keeps the file, for another process that reads it; give it back with `letGo`. */
+  hold(): void {
+    this.#users++;
+  }
+
+  async letGo(): Promise<void> {
+    await this.#release();
+  }
+
+  /** Another process that read the file has died: the pages it kept are free again. */
+  clearDeadReaders(): void {
+    this.#root.readerCheck();
   }
 
   async leave(transaction: Transaction): Promise<void> {
@@ -194,6 +209,11 @@ class TableReader {
     }
   }
 
+  reportDisorder(key: Uint8Array): never {
+    const text = Buffer.from(key).toString('hex');
+    throw corrupt(this.#path, `the records of table ${this.#table} are out of order at key ${text}`);
+  }
+
   #takeKey(source: Uint8Array, from: number, to: number): Uint8Array {
     const bytes = to - from;
     const key = Buffer.allocUnsafe(bytes);
@@ -276,6 +296,7 @@ class LmdbRange implements IterableIterator<TableRecord> {
   readonly #transaction: Transaction | undefined;
   #range: RecordRange;
   #isContinued = false;
+  #lastKey: Uint8Array | undefined;
   #limit = RANGE_READ_AHEAD_MIN;
   #records: TableRecord[] = [];
   #position = 0;
@@ -313,6 +334,7 @@ class LmdbRange implements IterableIterator<TableRecord> {
     this.#position = 0;
     const options = {limit, isContinued: this.#isContinued, transaction: this.#transaction};
     this.#table().read(this.#range, options, this.#records);
+    this.#checkOrder();
     this.#limit = Math.min(limit * 4, RANGE_READ_AHEAD_MAX);
     if (this.#records.length < limit) {
       this.#isDone = true;
@@ -321,6 +343,18 @@ class LmdbRange implements IterableIterator<TableRecord> {
     const last = this.#records[limit - 1][0];
     this.#isContinued = true;
     this.#range = this.#range.reverse ? {...this.#range, to: last} : {...this.#range, from: last};
+  }
+
+  /** Damage in a page's table of contents repeats one record in another's place: each is whole, the order is not. */
+  #checkOrder(): void {
+    const sign = this.#range.reverse ? -1 : 1;
+    let previous = this.#lastKey;
+    for (const [key] of this.#records) {
+      if (previous !== undefined && compareBytes(previous, key) * sign >= 0)
+        this.#table().reportDisorder(key);
+      previous = key;
+    }
+    this.#lastKey = previous;
   }
 }
 
@@ -349,6 +383,25 @@ export class LmdbReader implements BackendReader {
   applied(): AppliedMark | undefined {
     const {applied} = this.#image().state(this.#transaction);
     return applied.index === 0 ? undefined : applied;
+  }
+}
+
+/** Reads of one image as it was when the view was taken. */
+export class LmdbView extends LmdbReader {
+  readonly #close: () => void;
+
+  constructor(image: LmdbImage) {
+    const transaction = image.enter();
+    super(() => image, transaction);
+    let isOpen = true;
+    this.#close = () => {
+      if (isOpen) void image.leave(transaction);
+      isOpen = false;
+    };
+  }
+
+  close(): void {
+    this.#close();
   }
 }
 
