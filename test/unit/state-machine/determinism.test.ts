@@ -93,6 +93,29 @@ describe('determinism', () => {
     expect(behind.records.applied().hash).toBe(leader.records.applied().hash);
   });
 
+  it('Ensure that a compaction begun before a snapshot touches nothing of what the snapshot brought.', () => {
+    const leader = new Machine();
+    const behind = new Machine();
+    for (const machine of [leader, behind]) {
+      for (let i = 0; i < 2500; i++) machine.put('a', String(i));
+      machine.delete('a');
+      machine.put('b', '1');
+    }
+    behind.compact(2503);
+    leader.compact(2503);
+    leader.put('a', 'again');
+    const compaction = behind.mvcc.compactionSlices();
+    compaction?.next();
+    behind.records.replaceBy(leader.records);
+    run(behind.stateMachine.load());
+    if (compaction !== undefined) run(compaction);
+    expect(behind.get('a')[0]).toMatchObject({value: 'again', version: 1});
+    behind.reclaim();
+    leader.reclaim();
+    expect(behind.records.dump()).toEqual(leader.records.dump());
+    expect(behind.mvcc.finishedCompactRevision()).toBe(2503);
+  });
+
   it('Ensure that contradictory records are found when they are loaded.', () => {
     const damages: readonly ((records: MemoryRecords, revisions: [Uint8Array, Uint8Array][]) => void)[] = [
       (records, [, second]) => records.delete('key', second[0]),

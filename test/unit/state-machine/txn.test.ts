@@ -96,6 +96,24 @@ describe('transactions', () => {
     expect(machine.get('\0', '\0').map((kv) => kv?.key)).toEqual(['c']);
   });
 
+  it('Ensure that nested guards are decided on the newest state before the transaction.', () => {
+    const machine = new Machine();
+    machine.put('a', '1');
+    machine.put('a', '2');
+    const inner = txnOf({compare: [compareOf('a', {version: 2})], success: [{requestPut: putOf('b')}]});
+    const {responses} = machine.txn({success: [{requestTxn: inner}]});
+    expect(responses[0].responseTxn?.succeeded).toBe(true);
+  });
+
+  it('Ensure that of two reasons to refuse a transaction, that of a put is told before that of a range.', () => {
+    const machine = new Machine();
+    const range = {requestRange: rangeOf('a', '', {revision: 9})};
+    const put = {requestPut: putOf('x', '', {lease: 5n})};
+    expect(failure(() => machine.txn({success: [range, {requestTxn: txnOf({success: [put]})}]}))).toBe(
+      'leaseNotFound',
+    );
+  });
+
   it('Ensure that a transaction that cannot run as a whole leaves no trace.', () => {
     const machine = new Machine();
     machine.put('a', '1');

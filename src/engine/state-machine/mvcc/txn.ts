@@ -47,18 +47,27 @@ export function* decideTxn(
   return {succeeded, operations, nested};
 }
 
-/** Why the branches taken cannot run on the state at `at`, the current revision. */
+/** Why the branches taken cannot run on the state at `at`, the current revision: puts are looked at first (etcd's way). */
 export function checkTxn(
   reader: KeyValueReader,
   decided: DecidedTxn,
   context: {readonly at: number; readonly lessor: Lessor},
 ): EngineError | undefined {
+  return (
+    checkEach(decided, ({requestPut}) => requestPut && checkPutInTxn(reader, requestPut, context)) ??
+    checkEach(decided, ({requestRange}) => requestRange && checkRange(reader, requestRange, context.at))
+  );
+}
+
+/** The first refusal among the operations of the branches taken, nested ones in their places. */
+function checkEach(
+  {operations, nested}: DecidedTxn,
+  check: (operation: RequestOp) => EngineError | undefined,
+): EngineError | undefined {
   let nestedCount = 0;
-  for (const {requestRange, requestPut, requestTxn} of decided.operations) {
-    let refused: EngineError | undefined;
-    if (requestRange !== undefined) refused = checkRange(reader, requestRange, context.at);
-    else if (requestPut !== undefined) refused = checkPutInTxn(reader, requestPut, context);
-    else if (requestTxn !== undefined) refused = checkTxn(reader, decided.nested[nestedCount++], context);
+  for (const operation of operations) {
+    const isTxn = operation.requestTxn !== undefined;
+    const refused = isTxn ? checkEach(nested[nestedCount++], check) : check(operation);
     if (refused !== undefined) return refused;
   }
   return undefined;
