@@ -9,10 +9,18 @@ import type {Entry, HardState, Message, Ready} from '../raft/message.ts';
 import type {Wal} from '../storage/wal.ts';
 import type {Index, Term} from '../types.ts';
 
+/** A log position as raft told it: the term tells apart entries that overwrote each other. */
+interface Position {
+  readonly index: Index;
+  readonly term: Term;
+}
+
 interface Batch {
   entries: Entry[];
+  /** The last entry of each Ready in the batch: raft hears of every one. */
+  lastEntries: Position[];
   hardState: HardState | undefined;
-  snapshot: {index: Index; term: Term} | undefined;
+  snapshot: Position | undefined;
   messagesAfterSync: Message[];
   mustSync: boolean;
 }
@@ -20,14 +28,15 @@ interface Batch {
 export interface LogWriterOptions {
   readonly wal: Wal;
   readonly clock: Clock;
-  /** A batch is on disk: the entry it ends with (if any), and the messages that may leave now. */
-  readonly onStored: (upTo: {index: Index; term: Term} | undefined, messages: readonly Message[]) => void;
+  /** A batch is on disk: the last entries of its Readys, in order, and the messages that may leave now. */
+  readonly onStored: (lastEntries: readonly Position[], messages: readonly Message[]) => void;
   /** The disk failed: the member must stop. */
   readonly onFailure: (error: unknown) => void;
 }
 
 const emptyBatch = (): Batch => ({
   entries: [],
+  lastEntries: [],
   hardState: undefined,
   snapshot: undefined,
   messagesAfterSync: [],
@@ -53,8 +62,11 @@ export class LogWriter {
       next.mustSync = true;
       // The snapshot stands for them, and the log takes it in before the entries of its batch.
       next.entries = [];
+      next.lastEntries = [];
     }
     for (const entry of ready.entries) next.entries.push(entry);
+    const last = ready.entries.at(-1);
+    if (last !== undefined) next.lastEntries.push({index: last.index, term: last.term});
     if (ready.hardState !== undefined) next.hardState = ready.hardState;
     if (ready.mustSync) next.mustSync = true;
     for (const message of ready.messagesAfterSync) next.messagesAfterSync.push(message);
@@ -62,7 +74,7 @@ export class LogWriter {
   }
 
   /** Notes in the log that it may begin after this point, and removes what lies before it. */
-  compact(point: {index: Index; term: Term}): void {
+  compact(point: Position): void {
     // A snapshot that waits to be noted lies behind any cut.
     this.#next.snapshot ??= point;
     this.#next.mustSync = true;
@@ -90,7 +102,7 @@ export class LogWriter {
       if (batch.messagesAfterSync.length > 0) {
         const messages = batch.messagesAfterSync;
         batch.messagesAfterSync = [];
-        this.#options.onStored(undefined, messages);
+        this.#options.onStored([], messages);
       }
       this.#becomeIdle();
       return;
@@ -121,8 +133,7 @@ export class LogWriter {
 
   #finish(batch: Batch): void {
     this.#writing = false;
-    const last = batch.entries.at(-1);
-    this.#options.onStored(last && {index: last.index, term: last.term}, batch.messagesAfterSync);
+    this.#options.onStored(batch.lastEntries, batch.messagesAfterSync);
     this.#writeNext();
   }
 

@@ -65,10 +65,10 @@ export class RaftLoop {
     this.#log = new LogWriter({
       wal: options.wal,
       clock: options.clock,
-      onStored: (upTo, messages) => {
+      onStored: (lastEntries, messages) => {
         if (this.#stopped) return;
         this.#sendAll(messages);
-        if (upTo !== undefined) this.#raft.stored(upTo);
+        for (const last of lastEntries) this.#raft.stored(last);
         if (!this.#inTurn) this.#turn();
       },
       onFailure: (error) => this.#fail(error),

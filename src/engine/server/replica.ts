@@ -172,7 +172,7 @@ export class Replica {
       },
       opened.firstIndex - 1,
     );
-    this.snapshots = new SnapshotSource({store, clock, sha256: ports.sha256});
+    this.snapshots = new SnapshotSource({store, logger: logger.child('snapshot')});
     this.reclaimer = new SpaceReclaimer({
       clock,
       logger: logger.child('mvcc'),

@@ -6,6 +6,7 @@
 
 import {assert, EngineError} from '../errors.ts';
 import {COMMITTED_UNAPPLIED_MAX} from '../limits.ts';
+import type {SnapshotStream} from '../ports.ts';
 import type {ApplyResult} from '../state-machine/apply-result.ts';
 import type {Command} from '../state-machine/command.ts';
 import {isReadOnlyTxn} from '../state-machine/mvcc/txn.ts';
@@ -31,7 +32,6 @@ import type {WatchHub} from '../watch/watch-hub.ts';
 import type {MemberOperation} from './peer-call.ts';
 import type {Replica} from './replica.ts';
 import {runSlices} from './run-slices.ts';
-import type {SnapshotStream} from './snapshot-source.ts';
 
 /** An answer with the header of the moment it became true. */
 export interface Answered<Result> {
@@ -260,8 +260,8 @@ export class Server {
   }
 
   /** A hash over the whole store, for one member's own comparison before and after; not comparable otherwise. */
-  async hash(): Promise<Answered<number>> {
-    const result = await this.#replica.snapshots.hash();
+  async hash(signal: AbortSignal): Promise<Answered<number>> {
+    const result = await this.#replica.snapshots.hash(signal);
     return {header: this.header(), result};
   }
 
@@ -274,8 +274,8 @@ export class Server {
     return {header: this.header(), result};
   }
 
-  snapshot(): Promise<SnapshotStream> {
-    return this.#replica.snapshots.open();
+  snapshot(signal: AbortSignal): Promise<SnapshotStream> {
+    return this.#replica.snapshots.open(signal);
   }
 
   /** On the leader alone. @throws EngineError notLeader, badLeaderTransferee, leaderTransferTimeout */

@@ -1,57 +1,53 @@
-/** A backup of this member's store as clients get it: etcd's file format, streamed from one consistent view. */
+/** A backup of this member's store as clients get it: etcd's file format, streamed from one consistent image. */
 
-import type {BackendReader, Clock, Digest} from '../ports.ts';
-import {hashRecords} from '../storage/snapshot-file/record-hash.ts';
-import {planSnapshot, writeSnapshot} from '../storage/snapshot-file/snapshot-writer.ts';
+import {EngineError} from '../errors.ts';
+import type {Logger, SnapshotStream} from '../ports.ts';
 import type {Store} from '../storage/store.ts';
-
-export interface SnapshotStream {
-  /** All bytes to come: the database and its 32-byte digest. */
-  readonly totalBytes: number;
-  /** Must be read to the end or returned early: the view behind it is closed then. */
-  readonly chunks: AsyncIterable<Uint8Array>;
-}
 
 export class SnapshotSource {
   readonly #store: Store;
-  readonly #clock: Clock;
-  readonly #sha256: () => Digest;
+  readonly #logger: Logger;
 
-  constructor(options: {store: Store; clock: Clock; sha256: () => Digest}) {
+  constructor(options: {store: Store; logger: Logger}) {
     this.#store = options.store;
-    this.#clock = options.clock;
-    this.#sha256 = options.sha256;
+    this.#logger = options.logger;
   }
 
-  async open(): Promise<SnapshotStream> {
-    const {reader} = await this.#store.view();
+  /** Everything that was applied when it was called is in it. @param signal ends it, before or in the midst */
+  async open(signal: AbortSignal): Promise<SnapshotStream> {
     try {
-      const plan = await planSnapshot(reader, this.#clock);
-      return {totalBytes: plan.totalBytes, chunks: this.#chunks(plan, reader)};
+      await this.#store.flush();
+      // No await between the two: a state from another member may take the backend's place.
+      const {totalBytes, chunks} = await this.#store.backend.exportSnapshot(signal);
+      return {totalBytes, chunks: this.#watched(chunks)};
     } catch (error) {
-      reader.close();
-      throw error;
+      throw this.#reported(error);
     }
   }
 
   /** CRC-32C over every bucket's name, keys and values but for the log position: Maintenance.Hash. */
-  async hash(): Promise<number> {
-    const {reader} = await this.#store.view();
+  async hash(signal: AbortSignal): Promise<number> {
     try {
-      return await hashRecords(reader, this.#clock);
-    } finally {
-      reader.close();
+      await this.#store.flush();
+      return await this.#store.backend.hashRecords(signal);
+    } catch (error) {
+      throw this.#reported(error);
     }
   }
 
-  async *#chunks(
-    plan: Awaited<ReturnType<typeof planSnapshot>>,
-    reader: BackendReader & {close(): void},
-  ): AsyncIterable<Uint8Array> {
+  async *#watched(chunks: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
     try {
-      yield* writeSnapshot(plan, reader, {clock: this.#clock, sha256: this.#sha256});
-    } finally {
-      reader.close();
+      yield* chunks;
+    } catch (error) {
+      throw this.#reported(error);
     }
+  }
+
+  /** Clients get a text of etcd's; what is wrong, and where, stands in the log. */
+  #reported(error: unknown): unknown {
+    const isExpected =
+      error instanceof EngineError && (error.code === 'canceled' || error.code === 'stopped');
+    if (!isExpected) this.#logger.error('reading the store for a snapshot failed', {error: String(error)});
+    return error;
   }
 }
