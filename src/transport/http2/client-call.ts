@@ -1,5 +1,6 @@
 /** One gRPC call on the client: cuts the response into messages and finds out how the call ended. */
 
+import {AssertionError} from '../../engine/errors.ts';
 import {ErrorCode} from './errors.ts';
 import {MessageReader} from './grpc-message.ts';
 import {GrpcError, GrpcStatus} from './grpc-status.ts';
@@ -22,8 +23,6 @@ export interface CallSink {
 }
 
 export interface ClientCallHost extends StreamHost {
-  /** Resets the stream from our side. */
-  resetStream(streamId: number, code: ErrorCode, detail: string): void;
   endResponse(stream: Stream): void;
   /** Moves on with each write to the socket. */
   readonly flushes: number;
@@ -139,6 +138,10 @@ export class ClientCall extends Stream {
     this.#end(
       abort.by === 'peer' ? resetError(abort.code) : new GrpcError(GrpcStatus.internal, abort.detail),
     );
+  }
+
+  protected trailers(): Buffer {
+    throw new AssertionError('this end of a stream has no trailers');
   }
 
   drained(): void {

@@ -15,11 +15,21 @@ export interface Call {
   readonly remote: string;
 }
 
+/** A message that is made while it is sent: for answers larger than should lie in memory at once. */
+export interface MessageParts {
+  /** Bytes of the whole message. */
+  readonly length: number;
+  /** Asked for the next part as the client reads; together exactly `length` bytes. Walked once. */
+  readonly parts: Iterable<Uint8Array>;
+}
+
 interface Codec<Request, Response> {
   /** `/package.Service/Method`. */
   readonly path: string;
   decode(bytes: Uint8Array): Request;
   encode(response: Response): Uint8Array;
+  /** Used in place of `encode` where it gives something. */
+  encodeParts?(response: Response): MessageParts | undefined;
 }
 
 export interface UnaryMethod<Request, Response> extends Codec<Request, Response> {

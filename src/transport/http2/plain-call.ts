@@ -11,6 +11,7 @@ import {
 } from 'node:http';
 import type {Socket} from 'node:net';
 import {duplexPair} from 'node:stream';
+import {AssertionError} from '../../engine/errors.ts';
 import {ErrorCode} from './errors.ts';
 import type {HeaderField} from './hpack/header-field.ts';
 import type {RequestHead} from './request-head.ts';
@@ -19,7 +20,6 @@ import {Stream, type StreamHost} from './stream.ts';
 export interface PlainCallHost extends StreamHost {
   readonly socket: Socket;
   endRequest(stream: Stream): void;
-  resetStream(streamId: number, code: ErrorCode, detail: string): void;
   /** The header block of an answer; names in lower case. */
   encodeAnswer(status: number, fields: ReadonlyArray<readonly [string, string]>): Buffer;
 }
@@ -84,6 +84,10 @@ export class PlainCall extends Stream {
 
   aborted(): void {
     this.#request.destroy();
+  }
+
+  protected trailers(): Buffer {
+    throw new AssertionError('this end of a stream has no trailers');
   }
 
   drained(): void {

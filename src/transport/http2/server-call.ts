@@ -7,7 +7,7 @@ import {assert} from '../../engine/errors.ts';
 import {copyBytes} from '../../engine/lib/bytes.ts';
 import type {Deadline} from './deadlines.ts';
 import {MESSAGE_PREFIX_BYTES, MessageReader, packMessage} from './grpc-message.ts';
-import type {Call, GrpcMethod, ServerStreamMethod, UnaryMethod} from './grpc-method.ts';
+import type {Call, GrpcMethod, MessageParts, ServerStreamMethod, UnaryMethod} from './grpc-method.ts';
 import {GrpcError, GrpcStatus} from './grpc-status.ts';
 import type {HeaderField} from './hpack/header-field.ts';
 import {STREAM_WINDOW_BYTES} from './limits.ts';
@@ -39,6 +39,8 @@ export class ServerCall extends Stream implements Call {
   /** The answer is on its way, or nobody waits for one. */
   #isFinished = false;
   #hasSentHeaders = false;
+  /** What the trailers will tell; undefined: status OK. */
+  #error: GrpcError | undefined;
   #abort: AbortController | undefined;
   #abortReason: GrpcError | undefined;
   #deadline: Deadline | undefined;
@@ -262,7 +264,7 @@ export class ServerCall extends Stream implements Call {
         this.#ran();
         if (this.#isFinished) return;
         try {
-          this.#respond(method.encode(response));
+          this.#respond(response);
         } catch (error) {
           this.#fail(error);
         }
@@ -286,17 +288,24 @@ export class ServerCall extends Stream implements Call {
   }
 
   /** The whole answer of a unary call. */
-  #respond(message: Uint8Array): void {
+  #respond(response: unknown): void {
     const {connection} = this;
+    const message = this.#encode(response);
     this.#finish(GrpcStatus.ok);
-    this.#context.observer?.messageSent?.(this.#method, message.length);
     connection.writeHeaders(this.id, connection.okHeaders(this.#isGzip), false);
     this.#hasSentHeaders = true;
     this.#send(message);
-    this.sendTrailers(connection.okTrailers());
+    this.sendTrailers();
   }
 
-  #send(message: Uint8Array): boolean {
+  #encode(response: unknown): Uint8Array | MessageParts {
+    const parts = this.#isGzip ? undefined : this.#method.encodeParts?.(response);
+    return parts ?? this.#method.encode(response);
+  }
+
+  #send(message: Uint8Array | MessageParts): boolean {
+    this.#context.observer?.messageSent?.(this.#method, message.length);
+    if (!(message instanceof Uint8Array)) return this.sendParts(message);
     const packed = this.#isGzip ? packMessage(message) : undefined;
     const isSent = this.sendMessage(packed?.bytes ?? message, packed?.isCompressed === true, false);
     // Answers that the client asked for and does not take.
@@ -329,9 +338,8 @@ export class ServerCall extends Stream implements Call {
     for (;;) {
       const result = await responses.next();
       if (result.done === true || this.#isFinished) return;
-      const message = this.#method.encode(result.value);
+      const message = this.#encode(result.value);
       this.#openResponse();
-      this.#context.observer?.messageSent?.(this.#method, message.length);
       if (this.#send(message)) continue;
       await new Promise<void>((resolve) => {
         this.#onDrained = resolve;
@@ -344,6 +352,13 @@ export class ServerCall extends Stream implements Call {
     if (this.#hasSentHeaders) return;
     this.#hasSentHeaders = true;
     this.connection.writeHeaders(this.id, this.connection.okHeaders(this.#isGzip), false);
+  }
+
+  protected trailers(): Buffer {
+    const {connection} = this;
+    const error = this.#error;
+    if (error === undefined) return connection.okTrailers();
+    return connection.errorTrailers(error.status, error.message, !this.#hasSentHeaders);
   }
 
   drained(): void {
@@ -368,7 +383,7 @@ export class ServerCall extends Stream implements Call {
     if (this.#isFinished) return;
     this.#finish(GrpcStatus.ok);
     this.#openResponse();
-    this.sendTrailers(this.connection.okTrailers());
+    this.sendTrailers();
   }
 
   #fail(thrown: unknown): void {
@@ -377,7 +392,8 @@ export class ServerCall extends Stream implements Call {
       thrown instanceof GrpcError ? thrown : new GrpcError(GrpcStatus.unknown, messageOf(thrown), thrown);
     this.#finish(error.status);
     if (!this.isClosed) {
-      this.sendTrailers(this.connection.errorTrailers(error.status, error.message, !this.#hasSentHeaders));
+      this.#error = error;
+      this.sendTrailers();
     }
     this.#stop(error);
   }

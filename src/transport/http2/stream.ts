@@ -5,11 +5,14 @@
  */
 
 import {assert} from '../../engine/errors.ts';
+import {ErrorCode} from './errors.ts';
 import type {WindowTuner} from './flow-control.ts';
 import {FRAME_HEAD_BYTES, FrameFlag, FrameType, writeFrameHead} from './frame.ts';
 import {MESSAGE_PREFIX_BYTES, writeMessagePrefix} from './grpc-message.ts';
+import type {MessageParts} from './grpc-method.ts';
 import type {HeaderField} from './hpack/header-field.ts';
 import {COPIED_MESSAGE_BYTES_MAX, DATA_FRAME_BYTES_MAX, STREAM_WINDOW_BYTES} from './limits.ts';
+import {Outgoing, type Prefix, prefixBytesOf} from './outgoing.ts';
 import type {WriteBatch} from './write-batch.ts';
 
 /** Why a stream ended before both sides were done. */
@@ -38,18 +41,10 @@ export interface StreamHost {
   writeEmptyData(streamId: number): void;
   writeWindowUpdate(streamId: number, increment: number): void;
   measureRoundTrip(): void;
+  /** Ends the stream from our side. */
+  resetStream(streamId: number, code: ErrorCode, detail: string): void;
   /** Our half of the stream is done. */
   streamEnded(stream: Stream): void;
-}
-
-/** What stands before a message: nothing (plain HTTP), or gRPC's prefix of one of two kinds. */
-type Prefix = 'none' | 'plain' | 'compressed';
-
-interface Outgoing {
-  readonly message: Uint8Array;
-  readonly prefix: Prefix;
-  /** Its last frame ends our half. */
-  isLast: boolean;
 }
 
 export abstract class Stream {
@@ -68,9 +63,7 @@ export abstract class Stream {
   /** What this stream holds in memory for its peer; counted in the connection's budget. */
   #heldBytes = 0;
   #outgoing: Outgoing[] | undefined;
-  /** Bytes of the first outgoing message, prefix included, that are already written. */
-  #sentOfFirst = 0;
-  #trailers: Buffer | undefined;
+  #hasTrailersDue = false;
 
   constructor(connection: StreamHost, id: number, sendWindow: number) {
     this.connection = connection;
@@ -89,6 +82,11 @@ export abstract class Stream {
   abstract receiveEnd(): void;
   /** The stream is closed before its time; nothing can be sent or received any more. */
   abstract aborted(abort: StreamAbort): void;
+  /**
+   * The block that ends our half. Asked for right before it is written, and then it must be: a block that changes the
+   * encoder's table and does not leave in its turn would make every later one wrong.
+   */
+  protected abstract trailers(): Buffer;
   /** All that waited has been handed to the socket. */
   abstract drained(): void;
 
@@ -129,36 +127,48 @@ export abstract class Stream {
     return this.#send(message, isCompressed ? 'compressed' : 'plain', isLast);
   }
 
+  /** The same for a message that is made while it is sent. */
+  sendParts(message: MessageParts): boolean {
+    if (this.isClosed) return true;
+    this.#queue(new Outgoing(message, 'plain', false));
+    return !this.hasOutgoing;
+  }
+
   /** The same for bytes that are no gRPC message. */
   sendBytes(bytes: Uint8Array): boolean {
     return this.#send(bytes, 'none', false);
   }
 
   #send(message: Uint8Array, prefix: Prefix, isLast: boolean): boolean {
-    assert(!this.isLocalEnded && this.#trailers === undefined, 'nothing is sent behind the end');
     if (this.isClosed) return true;
     const bytes = prefixBytesOf(prefix) + message.length;
+    if (bytes === 0 && !isLast) return true;
     if (!this.hasOutgoing && this.connection.mayWrite(this, bytes)) {
-      this.#writeData(message, prefix, 0, bytes, isLast);
+      assert(!this.isLocalEnded && !this.#hasTrailersDue, 'nothing is sent behind the end');
+      this.#writeWhole(message, prefix, bytes, isLast);
       if (isLast) this.#localEnd();
       return true;
     }
-    this.#outgoing ??= [];
-    this.#outgoing.push({message, prefix, isLast});
-    this.hold(bytes);
-    this.connection.enqueue(this);
+    this.#queue(new Outgoing(message, prefix, isLast));
     return !this.hasOutgoing;
   }
 
+  #queue(outgoing: Outgoing): void {
+    assert(!this.isLocalEnded && !this.#hasTrailersDue, 'nothing is sent behind the end');
+    this.#outgoing ??= [];
+    this.#outgoing.push(outgoing);
+    this.hold(outgoing.heldBytes);
+    this.connection.enqueue(this);
+  }
+
   /** Ends our half with a header block, behind everything that waits. */
-  sendTrailers(block: Buffer): void {
+  sendTrailers(): void {
     if (this.isClosed) return;
     if (this.hasOutgoing) {
-      // The block lies in the encoder's buffer.
-      this.#trailers = Buffer.from(block);
+      this.#hasTrailersDue = true;
       return;
     }
-    this.connection.writeHeaders(this.id, block, true);
+    this.connection.writeHeaders(this.id, this.trailers(), true);
     this.#localEnd();
   }
 
@@ -178,16 +188,23 @@ export abstract class Stream {
   sendNext(bytesMax: number): boolean {
     const first = this.#outgoing?.[0];
     if (first === undefined) return false;
-    const left = prefixBytesOf(first.prefix) + first.message.length - this.#sentOfFirst;
-    const bytes = Math.min(left, bytesMax, this.sendWindow, DATA_FRAME_BYTES_MAX);
-    if (bytes <= 0) return false;
-    const isEnd = bytes === left;
-    this.#writeData(first.message, first.prefix, this.#sentOfFirst, bytes, isEnd && first.isLast);
-    this.#sentOfFirst += bytes;
-    this.release(bytes);
+    const mayBytes = Math.min(bytesMax, this.sendWindow, DATA_FRAME_BYTES_MAX);
+    if (mayBytes <= 0) return false;
+    let bytes: number;
+    try {
+      bytes = Math.min(first.available(), mayBytes);
+    } catch (error) {
+      // The answer cannot be made to its end; its length has been told already.
+      this.connection.resetStream(this.id, ErrorCode.internalError, (error as Error).message);
+      return false;
+    }
+    const isEnd = bytes === first.left;
+    this.#writeHead(bytes, isEnd && first.isLast, 0);
+    first.write(this.connection.out, bytes);
+    this.#written(bytes);
     if (isEnd) {
-      this.#outgoing!.shift();
-      this.#sentOfFirst = 0;
+      this.#outgoing?.shift();
+      if (!this.isClosed) this.release(first.heldBytes);
       if (first.isLast) this.#localEnd();
     }
     if (this.hasOutgoing) return this.sendWindow > 0;
@@ -198,46 +215,45 @@ export abstract class Stream {
   /** Both halves are done, or the stream is aborted: nothing of it may hold memory. */
   close(): void {
     this.isClosed = true;
+    this.#outgoing?.[0]?.abandon();
     this.#outgoing = undefined;
-    this.#trailers = undefined;
+    this.#hasTrailersDue = false;
     if (this.#heldBytes > 0) this.release(this.#heldBytes);
   }
 
-  /** Writes [from, from + bytes) of prefix and message as one DATA frame. */
-  #writeData(message: Uint8Array, prefix: Prefix, from: number, bytes: number, endStream: boolean): void {
+  /** The usual message: it leaves at once, as one frame. */
+  #writeWhole(message: Uint8Array, prefix: Prefix, bytes: number, endStream: boolean): void {
     const {out} = this.connection;
-    const prefixTotal = prefixBytesOf(prefix);
-    const prefixBytes = Math.min(Math.max(0, prefixTotal - from), bytes);
-    const bodyFrom = from + prefixBytes - prefixTotal;
-    const bodyBytes = bytes - prefixBytes;
-    const isCopied = bodyBytes <= COPIED_MESSAGE_BYTES_MAX;
-    out.reserve(FRAME_HEAD_BYTES + MESSAGE_PREFIX_BYTES + (isCopied ? bodyBytes : 0));
+    const isCopied = message.length <= COPIED_MESSAGE_BYTES_MAX;
+    this.#writeHead(bytes, endStream, MESSAGE_PREFIX_BYTES + (isCopied ? message.length : 0));
+    if (prefix !== 'none') {
+      out.length = writeMessagePrefix(out.buffer, out.length, message.length, prefix === 'compressed');
+    }
+    if (isCopied) {
+      out.buffer.set(message, out.length);
+      out.length += message.length;
+    } else {
+      out.append(message);
+    }
+    this.#written(bytes);
+  }
+
+  #writeHead(bytes: number, endStream: boolean, reserve: number): void {
+    const {out} = this.connection;
+    out.reserve(FRAME_HEAD_BYTES + reserve);
     const flags = endStream ? FrameFlag.endStream : 0;
     out.length = writeFrameHead(out.buffer, out.length, bytes, FrameType.data, flags, this.id);
-    if (prefixBytes === MESSAGE_PREFIX_BYTES) {
-      out.length = writeMessagePrefix(out.buffer, out.length, message.length, prefix === 'compressed');
-    } else if (prefixBytes > 0) {
-      // Only a window smaller than the prefix splits it.
-      const whole = Buffer.alloc(MESSAGE_PREFIX_BYTES);
-      writeMessagePrefix(whole, 0, message.length, prefix === 'compressed');
-      out.length += whole.copy(out.buffer, out.length, from, from + prefixBytes);
-    }
-    const body = bodyBytes === message.length ? message : message.subarray(bodyFrom, bodyFrom + bodyBytes);
-    if (isCopied) {
-      out.buffer.set(body, out.length);
-      out.length += bodyBytes;
-    } else {
-      out.append(body);
-    }
+  }
+
+  #written(bytes: number): void {
     this.sendWindow -= bytes;
     this.connection.dataWritten(bytes);
   }
 
   #outgoingSent(): void {
-    const trailers = this.#trailers;
-    if (trailers !== undefined) {
-      this.#trailers = undefined;
-      this.connection.writeHeaders(this.id, trailers, true);
+    if (this.#hasTrailersDue) {
+      this.#hasTrailersDue = false;
+      this.connection.writeHeaders(this.id, this.trailers(), true);
       this.#localEnd();
     }
     this.drained();
@@ -247,8 +263,4 @@ export abstract class Stream {
     this.isLocalEnded = true;
     this.connection.streamEnded(this);
   }
-}
-
-function prefixBytesOf(prefix: Prefix): number {
-  return prefix === 'none' ? 0 : MESSAGE_PREFIX_BYTES;
 }

@@ -778,6 +778,23 @@ describe('RFC 9113', () => {
     peer.close();
   });
 
+  it('Ensure that header blocks leave in the order in which they change the table (RFC 7541, 2.2).', async () => {
+    const peer = await RawPeer.connect(served.port, false);
+    peer.send(PREFACE, settings([4, 1000]));
+    // The first answer waits for its window with its trailers; the second one's overtake it.
+    peer.send(
+      unaryCall(1, '3000', '/test.Echo/Large'),
+      unaryCall(3, 'small'),
+      unaryCall(5, 'x', '/test.Echo/Fail'),
+    );
+    expect((await peer.trailers(3)).get('grpc-status')).toBe('0');
+    expect((await peer.trailers(5)).get('grpc-status')).toBe('11');
+    peer.send(frame(T.window, 0, 1, uint32(10_000)));
+    expect((await peer.trailers(1)).get('grpc-status')).toBe('0');
+    await expectAlive(peer, 7);
+    peer.close();
+  });
+
   it('Ensure that a smaller HEADER_TABLE_SIZE is obeyed and announced (RFC 7541, 4.2).', async () => {
     const peer = await RawPeer.connect(served.port, false);
     peer.send(PREFACE, settings([1, 0]));

@@ -25,12 +25,14 @@ export interface EchoService {
   /** Calls of `/test.Echo/Hang` and `/test.Echo/Watch` that wait now. */
   waiting: number;
   readonly seen: Call[];
+  /** Parts that `/test.Echo/Parts` was asked for. */
+  partsMade: number;
 }
 
 export function echoService(): EchoService {
   const aborted: string[] = [];
   const seen: Call[] = [];
-  const service: EchoService = {methods: [], aborted, waiting: 0, seen};
+  const service: EchoService = {methods: [], aborted, waiting: 0, seen, partsMade: 0};
   const untilAborted = (name: string, call: Call): Promise<void> => {
     service.waiting++;
     return new Promise((resolve) => {
@@ -43,6 +45,13 @@ export function echoService(): EchoService {
       else call.signal.addEventListener('abort', done);
     });
   };
+  function* partsOf(length: number): Generator<Uint8Array> {
+    for (let left = Math.abs(length); left > 0; left -= 65_536) {
+      if (length < 0 && left < -length / 2) throw new Error('no more');
+      service.partsMade++;
+      yield Buffer.alloc(Math.min(left, 65_536), 'p');
+    }
+  }
   service.methods.push(
     {
       kind: 'unary',
@@ -77,6 +86,14 @@ export function echoService(): EchoService {
       path: '/test.Echo/Large',
       ...bytes,
       handle: async (request: Uint8Array) => Buffer.alloc(Number(Buffer.from(request).toString()), 'x'),
+    },
+    {
+      // An answer made while it is sent, in parts of 64 KiB; a negative length breaks off in the middle.
+      kind: 'unary',
+      path: '/test.Echo/Parts',
+      ...bytes,
+      encodeParts: (length: number) => ({length: Math.abs(length), parts: partsOf(length)}),
+      handle: async (request: Uint8Array) => Number(Buffer.from(request).toString()),
     },
     {
       // The request says how many answers of how many bytes: `100 1000`.
