@@ -104,6 +104,11 @@ export class Store implements Records {
     await this.#defragmenting?.catch(() => undefined);
   }
 
+  /** The one in use: a snapshot from another member replaces it. */
+  get backend(): Backend {
+    return this.#layers.backend;
+  }
+
   get(table: Table, key: Uint8Array): Uint8Array | undefined {
     const {active, frozen, backend} = this.#layers;
     const newest = active.table(table);
