@@ -1,6 +1,6 @@
 /** Alarms: replicated facts about members that make the cluster refuse things until somebody deactivates them. */
 
-import {EngineError} from '../errors.ts';
+import {assert, EngineError} from '../errors.ts';
 import {EMPTY_BYTES} from '../lib/bytes.ts';
 import {
   ByteReader,
@@ -41,6 +41,7 @@ export class Alarms {
   }
 
   activate(alarm: Alarm): Alarm {
+    assert(Number.isSafeInteger(alarm.alarm) && alarm.alarm >= 0, 'an alarm has a kind');
     if (!this.#alarms.some((one) => isSame(one, alarm))) {
       this.#alarms = [...this.#alarms, alarm].sort(compareAlarms);
       this.#effects.put('alarm', encodeAlarm(alarm), EMPTY_BYTES);

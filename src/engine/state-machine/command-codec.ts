@@ -8,7 +8,7 @@
  * keeps them (the state machine does, when it encodes records).
  */
 
-import {EngineError} from '../errors.ts';
+import {assert, EngineError} from '../errors.ts';
 import {ByteWriter} from '../lib/byte-writer.ts';
 import {ByteReader, DamagedBytesError} from '../lib/varint.ts';
 import type {LeaseId} from '../types.ts';
@@ -43,6 +43,8 @@ const writer = new ByteWriter();
 
 /** @throws EngineError tooManyOps for transactions nested too deep */
 export function encodeProposal({proposer, requestId, command}: Proposal): Uint8Array {
+  assert(Number.isSafeInteger(requestId), 'a request id is a safe integer');
+  assert(KINDS[command.type] !== undefined, 'every command has its kind');
   writer.reset();
   writer.byte(VERSION);
   writer.byte(KINDS[command.type]);

@@ -3,6 +3,7 @@
  * compare. What only one member does for itself (deleting compacted revisions) goes past the hash.
  */
 
+import {assert} from '../errors.ts';
 import {crc32c} from '../lib/crc32c.ts';
 import {type AppliedMark, type Index, TABLES, type Table, type Term} from '../types.ts';
 import type {Records} from './records.ts';
@@ -36,6 +37,11 @@ export class Effects {
     return this.records.applied().index === this.#index;
   }
 
+  /** Over everything up to now, unfinished entries included. */
+  get hash(): number {
+    return this.#hash;
+  }
+
   /** Loading begins. */
   suspend(): void {
     this.#index = -1;
@@ -44,17 +50,21 @@ export class Effects {
   /** Everything is loaded: continues from the records' last mark. */
   resume(): void {
     const {index, hash} = this.records.applied();
+    assert(hash >= 0 && hash <= 0xffffffff, 'the running hash is an unsigned 32-bit number');
+    assert(index >= 0, 'a mark is at an entry');
     this.#index = index;
     this.#hash = hash;
   }
 
   /** Gives `key` and `value` away. */
   put(table: Table, key: Uint8Array, value: Uint8Array): void {
+    assert(key.length > 0, 'a record has a key');
     this.#hash = crc32c(value, crc32c(key, crc32c(TABLE_TAGS.put[table], this.#hash)));
     this.records.put(table, key, value);
   }
 
   delete(table: Table, key: Uint8Array): void {
+    assert(key.length > 0, 'a record has a key');
     this.#hash = crc32c(key, crc32c(TABLE_TAGS.delete[table], this.#hash));
     this.records.delete(table, key);
   }
@@ -62,6 +72,8 @@ export class Effects {
   /** Ends a log entry. */
   mark(entry: {readonly index: Index; readonly term: Term}): void {
     const applied: AppliedMark = {index: entry.index, term: entry.term, hash: this.#hash};
+    assert(entry.index === this.#index + 1, 'entries are marked one after the other');
+    assert(entry.term >= this.records.applied().term, 'terms never go back');
     this.#index = entry.index;
     this.records.mark(applied);
   }

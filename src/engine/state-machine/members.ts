@@ -25,9 +25,9 @@ export class Members {
     this.#effects = effects;
   }
 
-  /** By ascending id. */
+  /** By their first peer URL, as etcd lists them. */
   list(): Member[] {
-    return [...this.#members.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
+    return [...this.#members.values()].sort(byFirstPeerUrl);
   }
 
   get(id: MemberId): Member | undefined {
@@ -68,6 +68,7 @@ export class Members {
   apply(change: MembershipChange): void {
     assert(this.check(change) === undefined, 'a membership change is checked first');
     const {type, member} = change;
+    assert(member.id !== 0n, 'the id that means nobody is no member');
     const known = this.#members.get(member.id);
     if (type === 'add') this.#save(member);
     else if (type === 'remove') this.#remove(member.id);
@@ -106,16 +107,25 @@ export class Members {
   }
 
   #save(member: Member): void {
+    assert(!this.#removed.has(member.id), 'a removed id never comes back');
     this.#members.set(member.id, member);
     this.#effects.put('members', encodeMemberKey(member.id), encodeMember(member));
   }
 
   #remove(id: MemberId): void {
-    this.#members.delete(id);
+    const isGone = this.#members.delete(id);
+    assert(isGone, 'only a member is removed');
     this.#removed.add(id);
     this.#effects.delete('members', encodeMemberKey(id));
     this.#effects.put('members_removed', encodeMemberKey(id), fromLatin1('removed'));
   }
+}
+
+/** No two members share a peer URL; one without any, which etcd's API can make, comes first. */
+function byFirstPeerUrl(a: Member, b: Member): number {
+  const [first = '', second = ''] = [a.peerURLs[0], b.peerURLs[0]];
+  if (first !== second) return first < second ? -1 : 1;
+  return a.id < b.id ? -1 : 1;
 }
 
 function decodeMemberKey(key: Uint8Array): MemberId {

@@ -1,5 +1,6 @@
 /** How much work is left before the loop must run again. Long walks count it down and yield when it is spent. */
 
+import {assert} from '../errors.ts';
 import {SLICE_BYTES, SLICE_KEYS} from '../limits.ts';
 
 export class SliceBudget {
@@ -16,12 +17,14 @@ export class SliceBudget {
   }
 
   spend(keys: number, bytes: number): void {
+    assert(keys >= 0 && bytes >= 0, 'work is not given back');
     this.#keys -= keys;
     this.#bytes -= bytes;
   }
 
   /** After a yield. */
   renew(): void {
+    assert(this.isSpent, 'a budget is renewed after it was spent');
     this.#keys = SLICE_KEYS;
     this.#bytes = SLICE_BYTES;
   }

@@ -59,6 +59,9 @@ export class StateMachine {
   #confState: ConfState = EMPTY_CONF_STATE;
   /** A command is between its first slice and its last. */
   #isApplying = false;
+  /** Revision and hash when the entry being applied was begun. */
+  #revision = 0;
+  #hash = 0;
 
   constructor({records, logger}: {records: Records; logger: Logger}) {
     this.#records = records;
@@ -134,11 +137,10 @@ export class StateMachine {
     confState,
   }: EntryPosition & {change: MembershipChange | undefined; confState: ConfState}): ApplyResult {
     this.#begin(index);
-    const refused = change && this.members.check(change);
-    if (change !== undefined && refused === undefined) this.members.apply(change);
+    if (change !== undefined) this.members.apply(change);
     this.#confState = confState;
     this.#effects.put('meta', CONF_STATE_KEY, encodeConfState(confState));
-    return this.#finish({index, term}, done(refused ?? {type: 'membership', members: this.members.list()}));
+    return this.#finish({index, term}, done({type: 'membership', members: this.members.list()}));
   }
 
   #begin(index: Index): void {
@@ -146,6 +148,8 @@ export class StateMachine {
     assert(this.#effects.isInStep, 'entries are applied to a loaded state');
     assert(index === this.#records.applied().index + 1, 'entries are applied in order, without a gap');
     this.#isApplying = true;
+    this.#revision = this.mvcc.currentRevision();
+    this.#hash = this.#effects.hash;
   }
 
   *#goOn(entry: EntryPosition, slices: Generator<undefined, Outcome>): Generator<undefined, ApplyResult> {
@@ -153,9 +157,16 @@ export class StateMachine {
   }
 
   #finish(entry: EntryPosition, {response, events, leaseChanges}: Outcome): ApplyResult {
+    const revision = this.mvcc.currentRevision();
+    assert(this.#isApplying, 'what ends was begun');
+    assert(revision === this.#revision + (events.length > 0 ? 1 : 0), 'a revision moves with its events');
+    if (response instanceof EngineError) {
+      assert(events.length === 0 && leaseChanges.length === 0, 'a refused command has no effect');
+      assert(this.#effects.hash === this.#hash, 'a refused command leaves no trace');
+    }
     this.#effects.mark(entry);
     this.#isApplying = false;
-    return {response, revision: this.mvcc.currentRevision(), events, leaseChanges};
+    return {response, revision, events, leaseChanges};
   }
 
   /** The alarms' veto. */

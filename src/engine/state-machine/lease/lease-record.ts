@@ -1,6 +1,6 @@
 /** Records of the table `lease`: the id (i64 BE) → leasepb.Lease {1 id, 2 granted TTL, 3 remaining TTL}. */
 
-import {EngineError} from '../../errors.ts';
+import {assert, EngineError} from '../../errors.ts';
 import {
   ByteReader,
   DamagedBytesError,
@@ -25,6 +25,8 @@ export function encodeLeaseKey(id: LeaseId): Uint8Array {
 }
 
 export function encodeLease({id, ttlSeconds, remainingTtlSeconds}: LeaseRecord): Uint8Array {
+  assert(id !== 0n, 'no lease is stored under the id that means none');
+  assert(ttlSeconds >= 0 && remainingTtlSeconds <= ttlSeconds, 'what is left of a TTL is not more than it');
   let size = 1 + varint64Size(id);
   if (ttlSeconds > 0) size += 1 + varintSize(ttlSeconds);
   if (remainingTtlSeconds > 0) size += 1 + varintSize(remainingTtlSeconds);
@@ -37,8 +39,9 @@ export function encodeLease({id, ttlSeconds, remainingTtlSeconds}: LeaseRecord):
   }
   if (remainingTtlSeconds > 0) {
     bytes[at] = 0x18;
-    writeVarint(bytes, at + 1, remainingTtlSeconds);
+    at = writeVarint(bytes, at + 1, remainingTtlSeconds);
   }
+  assert(at === size, 'a record is as long as was counted');
   return bytes;
 }
 

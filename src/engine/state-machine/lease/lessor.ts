@@ -105,13 +105,15 @@ export class Lessor {
       const before = this.#leaseOfKey.get(key);
       if (before !== undefined) {
         if (before.id === id) return;
-        before.keys.delete(key);
+        const isDetached = before.keys.delete(key);
+        assert(isDetached, 'a lease knows its keys');
         this.#leaseOfKey.delete(key);
       }
     }
     if (id === 0n) return;
     const lease = this.#leases.get(id);
     if (lease === undefined) return;
+    assert(!lease.keys.has(key), 'a key hangs on one lease');
     lease.keys.add(key);
     this.#leaseOfKey.set(key, lease);
   }

@@ -9,6 +9,7 @@
  * Oldest first within a key, so that a store cut off in between never shows a deleted key as living.
  */
 
+import {assert} from '../../errors.ts';
 import {SLICE_KEYS} from '../../limits.ts';
 import type {Records} from '../records.ts';
 import type {IndexEntry, KeyHistory} from './key-history.ts';
@@ -68,6 +69,7 @@ function* shrink(
   let left = supersededCount(history, compactRevision);
   while (left > 0) {
     const count = Math.min(left, SLICE_KEYS);
+    assert(history.mainOf(count - 1) <= compactRevision, 'nothing newer than the mark goes');
     for (let position = 0; position < count; position++) deleteChange(records, history, position);
     history.dropOldest(count);
     left -= count;
@@ -75,6 +77,7 @@ function* shrink(
   }
   // Asked again: a long command may have put the key anew between two slices.
   if (isSpent(history, compactRevision) && history.older === undefined) {
+    assert(history.main < compactRevision, 'a deletion at the mark stays');
     deleteChange(records, history, 0);
     index.forget(key);
   } else {
@@ -85,5 +88,6 @@ function* shrink(
 function deleteChange(records: Records, history: KeyHistory, position: number): void {
   const main = history.mainOf(position);
   const sub = history.subOf(position);
+  assert(position >= 0, 'a change that goes is remembered');
   records.delete('key', sub < 0 ? encodeTombstoneRevision(main, ~sub) : encodeRevision(main, sub));
 }

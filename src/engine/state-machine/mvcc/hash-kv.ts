@@ -7,6 +7,7 @@
  * older releases delete it, newer keep it.
  */
 
+import {assert} from '../../errors.ts';
 import {toLatin1} from '../../lib/bytes.ts';
 import {crc32c} from '../../lib/crc32c.ts';
 import type {Revision} from '../../types.ts';
@@ -20,6 +21,7 @@ const BUCKET_NAME = Buffer.from('key', 'latin1');
 /** @throws EngineError compacted when that happens between two slices */
 export function* hashKvSlices(reader: KeyValueReader, at: number): Generator<undefined, number> {
   const {compactRevision} = reader;
+  assert(at >= compactRevision, 'a hashed revision stands');
   const budget = new SliceBudget();
   const keptAt = (yield* hasAnyKey(reader, at)) ? at : compactRevision;
   const to = encodeRevision(at + 1, 0);

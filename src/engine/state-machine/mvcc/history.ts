@@ -1,5 +1,6 @@
 /** Changes in the order they happened, read back from the records: what a watcher that lags catches up with. */
 
+import {assert} from '../../errors.ts';
 import {toLatin1} from '../../lib/bytes.ts';
 import {type Event, EventType, type Revision} from '../../types.ts';
 import type {KeyValueReader} from './key-value-reader.ts';
@@ -23,6 +24,8 @@ export function readHistory(
   range: {readonly from: Revision; readonly to: number},
   {recordsMax, bytesMax}: HistoryLimits,
 ): HistorySlice {
+  assert(recordsMax >= 1 && bytesMax >= 1, 'a slice of history gets on');
+  assert(range.from.main >= 0 && range.from.sub >= 0, 'history begins at a revision');
   const events: Event[] = [];
   let bytes = 0;
   const bounds = {from: encodeRevision(range.from.main, range.from.sub), to: encodeRevision(range.to + 1, 0)};

@@ -23,6 +23,8 @@ export function isPackable(main: number, sub: number): boolean {
 }
 
 export function pack(main: number, sub: number): number {
+  assert(isPackable(main, sub), 'only small revisions are packed');
+  assert(main >= 0 && sub >= 0, 'a packed revision is a put');
   return main * SUB_LIMIT + sub;
 }
 
@@ -47,6 +49,7 @@ export class KeyHistory {
   older: number[] | undefined;
 
   constructor(main: number, sub: number, created: number, version: number) {
+    assertChange({main, sub, created, version});
     this.main = main;
     this.sub = sub;
     this.created = created;
@@ -61,6 +64,9 @@ export class KeyHistory {
   /** Appends a change; a negative `sub` is a complemented one: a deletion. */
   add(main: number, sub: number, created: number, version: number): void {
     assert(isAfter(main, sub, this.main, this.sub), 'a key changes in ascending revisions');
+    assert(sub >= 0 || this.sub >= 0, 'what is deleted is not deleted again');
+    assert(sub < 0 || this.sub < 0 || version === this.version + 1, 'a put counts on in its generation');
+    assertChange({main, sub, created, version});
     const {older} = this;
     if (older === undefined) this.older = [this.main, this.sub];
     else if (older.length < EXACT_NUMBERS_MAX) this.older = [...older, this.main, this.sub];
@@ -100,6 +106,7 @@ export class KeyHistory {
   /** Forgets the oldest `count` changes, which must leave the newest. */
   dropOldest(count: number): void {
     if (count === 0) return;
+    assert(count > 0, 'a count is not negative');
     const {older} = this;
     assert(older !== undefined && count * 2 <= older.length, 'the newest change of a key stays');
     this.older = count * 2 === older.length ? undefined : older.slice(count * 2);
@@ -122,6 +129,12 @@ export function isVisibleAt(entry: IndexEntry, at: number): boolean {
   if (typeof entry === 'number') return entry < (at + 1) * SUB_LIMIT;
   const position = entry.positionAt(at);
   return position >= 0 && entry.subOf(position) >= 0;
+}
+
+function assertChange(change: {main: number; sub: number; created: number; version: number}): void {
+  const {main, sub, created, version} = change;
+  if (sub < 0) assert(created === 0 && version === 0, 'a deletion ends the generation');
+  else assert(version >= 1 && created >= 1 && created <= main, 'a put belongs to a generation');
 }
 
 function isAfter(main: number, sub: number, otherMain: number, otherSub: number): boolean {

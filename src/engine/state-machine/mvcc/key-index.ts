@@ -55,6 +55,7 @@ export class KeyIndex {
   }
 
   put(key: string, main: number, sub: number): Generation {
+    assert(sub >= 0 && main >= 1, 'a put has a revision');
     const entry = this.#entries.get(key);
     if (entry === undefined) {
       this.#entries.set(key, isPackable(main, sub) ? pack(main, sub) : new KeyHistory(main, sub, main, 1));
@@ -75,6 +76,7 @@ export class KeyIndex {
     assert(entry !== undefined, 'only a known key is deleted');
     const history = this.#history(key, entry);
     assert(!history.isDeleted, 'only a living key is deleted');
+    assert(sub >= 0, 'a sub-revision is given as it is, not complemented');
     history.add(main, ~sub, 0, 0);
   }
 
@@ -117,7 +119,8 @@ export class KeyIndex {
     range: TextRange & {readonly at: number; readonly countMax: number},
     visit: (key: string, main: number, sub: number) => boolean | undefined,
   ): string | undefined {
-    const {at} = range;
+    const {at, countMax} = range;
+    assert(countMax >= 1, 'a walk gets on');
     return this.#entries.walk(range, (key, entry) => {
       if (typeof entry === 'number') {
         const main = packedMain(entry);
@@ -154,6 +157,7 @@ export class KeyIndex {
 
   /** Keeps only the newest change of a key, after compaction forgot the others. */
   simplify(key: string, history: KeyHistory): void {
+    assert(this.#entries.get(key) === history, 'what is simplified is what is remembered');
     const {main, sub, created, version, older} = history;
     if (older === undefined && version === 1 && created === main && isPackable(main, sub)) {
       this.#entries.set(key, pack(main, sub));
@@ -161,7 +165,8 @@ export class KeyIndex {
   }
 
   forget(key: string): void {
-    this.#entries.delete(key);
+    const isForgotten = this.#entries.delete(key);
+    assert(isForgotten, 'only a known key is forgotten');
   }
 
   #history(key: string, entry: IndexEntry): KeyHistory {

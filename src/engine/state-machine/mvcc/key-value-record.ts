@@ -3,6 +3,7 @@
  * records go to a client as the bytes they are.
  */
 
+import {assert} from '../../errors.ts';
 import {EMPTY_BYTES, fromLatin1, toLatin1} from '../../lib/bytes.ts';
 import {
   ByteReader,
@@ -26,6 +27,7 @@ type Fields = Omit<KeyValue, 'encoded'>;
 
 export function encodeKeyValue(fields: Fields): Uint8Array {
   const {key, createRevision, modRevision, version, value, lease} = fields;
+  assert(createRevision <= modRevision, 'a key is created before it is modified');
   let size = 0;
   if (key.length > 0) size += 1 + varintSize(key.length) + key.length;
   if (createRevision > 0) size += 1 + varintSize(createRevision);
@@ -42,15 +44,17 @@ export function encodeKeyValue(fields: Fields): Uint8Array {
   at = writeBytesField(bytes, at, VALUE, value);
   if (lease !== 0n) {
     bytes[at] = LEASE;
-    writeVarint64(bytes, at + 1, lease);
+    at = writeVarint64(bytes, at + 1, lease);
   }
+  assert(at === size, 'a record is as long as was counted');
   return bytes;
 }
 
 /** What stands under a tombstone: the key alone. */
 export function encodeTombstoneKey(key: Uint8Array): Uint8Array {
   const bytes = Buffer.allocUnsafe(key.length > 0 ? 1 + varintSize(key.length) + key.length : 0);
-  writeBytesField(bytes, 0, KEY, key);
+  const end = writeBytesField(bytes, 0, KEY, key);
+  assert(end === bytes.length, 'a record is as long as was counted');
   return bytes;
 }
 
@@ -89,6 +93,7 @@ export class StoredKeyValue implements KeyValue {
   #keyText: string | undefined;
 
   constructor(encoded: Uint8Array, modRevision: number, keyText: string | undefined) {
+    assert(modRevision >= 1, 'a stored key-value has a revision');
     this.encoded = encoded;
     this.modRevision = modRevision;
     this.#keyText = keyText;

@@ -50,7 +50,8 @@ function loadRecord(
   }
   // `etcdutl snapshot restore --bump-revision` leaves one record without any field, just to raise the revision.
   const isMarker = value.length === 0;
-  const isOwn = isMarker || (modRevision === main && version >= 1 && createRevision <= main);
+  const isOwn =
+    isMarker || (modRevision === main && version >= 1 && createRevision >= 1 && createRevision <= main);
   const generation = {created: isMarker ? main : createRevision, version: isMarker ? 1 : version};
   if (!isOwn || !reader.index.restore(keyText, {main, sub}, generation)) {
     throw corruptRecord(`revision ${main}.${sub} does not follow from those before it`);

@@ -3,6 +3,7 @@
  * all keys of the range. Values are read only for keys that may be in the answer.
  */
 
+import {assert} from '../../errors.ts';
 import {compareBytes, toLatin1} from '../../lib/bytes.ts';
 import {RANGE_PART_BYTES, SLICE_KEYS} from '../../limits.ts';
 import {type KeyValue, type RangeRequest, type RangeResult, SortOrder, SortTarget} from '../../types.ts';
@@ -54,6 +55,7 @@ export function* rangeSlices(
     budget.spend(1, kv.encoded.length);
     if (isCreatedWithin(kv, request)) kvs.push(kv);
   }
+  assert(kvs.length <= count && found.length <= count, 'an answer is part of its range');
   const more = limit > 0 && (isByIndex ? found.length : kvs.length) > limit;
   if (!isByIndex) kvs = cut(sortLoaded(kvs, request), limit);
   return {kvs: strip(kvs, request), more, count};
@@ -120,6 +122,7 @@ export function* countKeys(
   for (;;) {
     const countMax = budget.keys * INDEX_STEPS_PER_KEY;
     const {count, next} = reader.index.countSlice({from, to, at, countMax});
+    assert(count <= countMax, 'a slice counts no more than it walks');
     total += count;
     budget.spend((next === undefined ? count : countMax) / INDEX_STEPS_PER_KEY, 0);
     if (next === undefined) return total;

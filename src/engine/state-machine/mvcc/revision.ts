@@ -24,6 +24,7 @@ export function encodeTombstoneRevision(main: number, sub: number): Uint8Array {
 
 /** Writes the first 17 bytes of `target`, which may be used again as soon as whoever gets it has returned. */
 export function fillRevision(target: Uint8Array, main: number, sub: number): Uint8Array {
+  assert(target.length >= REVISION_BYTES, 'there is room for a revision');
   assert(main >= 0 && main <= Number.MAX_SAFE_INTEGER, 'a revision is a safe integer');
   assert(sub >= 0 && sub <= Number.MAX_SAFE_INTEGER, 'a sub-revision is a safe integer');
   fillUint64(target, 0, main);

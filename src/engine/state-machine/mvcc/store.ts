@@ -148,6 +148,7 @@ export class MvccStore {
   endWrite(txn: WriteTxn): void {
     if (!txn.hasChanges) return;
     assert(txn.main === this.#currentRevision + 1, 'revisions follow each other without a gap');
+    assert(txn.events.length > 0, 'a revision has changes');
     this.#currentRevision = txn.main;
   }
 
@@ -163,6 +164,7 @@ export class MvccStore {
   /** Sets the mark; the deleting comes with {@link compactionSlices}. */
   compact(revision: number): void {
     assert(this.checkCompact(revision) === undefined, 'a compaction is checked first');
+    assert(revision >= 0 && revision >= this.#finishedRevision, 'the mark never goes back');
     this.reader.compactRevision = revision;
     this.#effects.put('meta', SCHEDULED, encodeRevision(revision, 0));
   }
@@ -208,6 +210,8 @@ export class MvccStore {
     this.reader.compactRevision = Math.max(scheduled, finished);
     this.#finishedRevision = finished;
     this.#currentRevision = Math.max(FIRST_REVISION, lastRevision, scheduled, finished);
+    assert(this.#finishedRevision <= this.reader.compactRevision, 'what is finished was scheduled');
+    assert(this.reader.compactRevision <= this.#currentRevision, 'nothing is compacted before it happened');
     let orphans = 0;
     let count = 0;
     for (const [key, lease] of leaseOfKey) {

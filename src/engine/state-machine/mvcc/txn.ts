@@ -4,7 +4,7 @@
  * of those before it. After step 2 nothing fails: a transaction happens as a whole or leaves no trace.
  */
 
-import {EngineError} from '../../errors.ts';
+import {assert, EngineError} from '../../errors.ts';
 import {EMPTY_BYTES, toLatin1} from '../../lib/bytes.ts';
 import type {
   DeleteRangeRequest,
@@ -38,6 +38,7 @@ export function* decideTxn(
   at: number,
   budget: SliceBudget,
 ): Generator<undefined, DecidedTxn> {
+  assert(at >= 1, 'guards are decided on a revision');
   const succeeded = yield* compareSlices(reader, request.compare, at, budget);
   const operations = succeeded ? request.success : request.failure;
   const nested: DecidedTxn[] = [];
@@ -133,6 +134,8 @@ export function* executeTxn(
       responses.push({});
     }
   }
+  assert(nestedCount === decided.nested.length, 'every decided transaction ran');
+  assert(responses.length === decided.operations.length, 'every operation is answered in its place');
   return {succeeded: decided.succeeded, responses};
 }
 
@@ -198,6 +201,7 @@ export function deleteKeys(
     txn.delete(key);
     deleted++;
   }
+  assert(prevKvs.length === (prevKv ? deleted : 0), 'what is deleted is shown if asked for');
   budget.spend(keys.length, 0);
   return {deleted, prevKvs};
 }

@@ -22,6 +22,7 @@ export class WriteTxn {
 
   constructor(options: {reader: KeyValueReader; effects: Effects; lessor: Lessor; main: number}) {
     this.reader = options.reader;
+    assert(options.main > 1, 'the first revision is the empty store');
     this.main = options.main;
     this.#effects = options.effects;
     this.#lessor = options.lessor;
@@ -37,6 +38,7 @@ export class WriteTxn {
   }
 
   put({key, value, lease}: {key: Uint8Array; value: Uint8Array; lease: LeaseId}): void {
+    assert(this.events.length === this.#sub, 'every change has its event');
     const keyText = toLatin1(key);
     const {main} = this;
     const sub = this.#sub++;
