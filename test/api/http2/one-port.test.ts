@@ -92,7 +92,7 @@ describe('one port', () => {
     const url = `http://127.0.0.1:${port}/test.Echo/Unary`;
     const status = ['-s', '-o', '/dev/null', '-w', '%{http_code}', '--http2-prior-knowledge'];
     expect(await run('curl', ...status, url)).toBe('405');
-    expect(await run('curl', ...status, '-X', 'POST', '-d', '{}', url)).toBe('415');
+    expect(await run('curl', ...status, '-X', 'POST', url)).toBe('415');
   });
 
   it('Ensure that HTTP/1.1 keeps its connection alive and takes requests in a row.', async () => {
