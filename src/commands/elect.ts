@@ -35,6 +35,7 @@ export default class Elect extends ClientCommand<void> {
     if (name === undefined || words.length > 2) {
       throw badArguments('elect takes one election name argument and an optional proposal argument');
     }
+    if (flags.listen && proposal !== undefined) throw badArguments('proposal given but -l is set');
     if (!flags.listen && proposal === undefined) throw badArguments('no proposal argument but -l not set');
     requireLook(view, this.looks.format);
     this.listenForSignals();

@@ -7,13 +7,17 @@ import {readdirSync} from 'node:fs';
 import {type CommandClass, type CommandContext, runCommand} from './command.ts';
 import {CommandError, ExitCode} from './exit.ts';
 import {GLOBAL_FLAGS} from './global-flags.ts';
+import {parseWords} from './parse-words.ts';
 import {processTerminal} from './terminal.ts';
 import {processWords, textOf} from './words.ts';
 
 const ROOT = new URL('../', import.meta.url);
 
 /** Other names of commands. */
-const ALIASES: Readonly<Record<string, string>> = {delete: 'del', compact: 'compaction'};
+const ALIASES: ReadonlyMap<string, string> = new Map([
+  ['delete', 'del'],
+  ['compact', 'compaction'],
+]);
 
 export interface Found {
   /** `['lease', 'grant']`; a topic or nothing when `isCommand` is false. */
@@ -45,6 +49,7 @@ export async function dispatch(words: readonly string[], context: CommandContext
   const found = findCommand(words);
   if (asksForVersion(found)) return runCommand(await load(['version']), [], context);
   if (asksForHelp(found)) {
+    if (!found.isCommand) refuseUnknownFlags(found.rest);
     const {showHelp} = await import('./help.ts');
     return showHelp(found.path[0] === 'help' ? findCommand(found.rest).path : found.path, context.terminal);
   }
@@ -53,6 +58,14 @@ export async function dispatch(words: readonly string[], context: CommandContext
 
 function asksForVersion({path, rest}: Found): boolean {
   return path.length === 0 && (rest[0] === '--version' || rest[0] === '-V');
+}
+
+/** Flags without a command: `kvd --nonsense` is a mistake, not a question. @throws CommandError 1 */
+function refuseUnknownFlags(rest: readonly string[]): void {
+  parseWords(
+    rest.filter((word) => word !== '--help' && word !== '-h'),
+    GLOBAL_FLAGS,
+  );
 }
 
 /** Behind `--` a help flag is another program's. */
@@ -100,7 +113,7 @@ function list(path: readonly string[]): Entries {
 
 function resolve(word: string, entries: Entries, path: readonly string[]): string {
   if (entries.has(word)) return word;
-  const alias = path.length === 0 ? ALIASES[word] : undefined;
+  const alias = path.length === 0 ? ALIASES.get(word) : undefined;
   if (alias !== undefined) return alias;
   const candidates = [...entries.keys()].filter((name) => name.startsWith(word));
   if (candidates.length === 1) return candidates[0] as string;

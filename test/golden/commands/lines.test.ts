@@ -48,6 +48,7 @@ const COMMANDS = [
 
 const WRONG = [
   'nonsense',
+  '--nonsense',
   'l',
   'lease nonsense',
   'get',
@@ -104,6 +105,7 @@ const WRONG = [
   'lock',
   'elect',
   'elect a',
+  'elect a b -l',
   'snapshot save',
   'snapshot save a --endpoints=a,b',
   'snapshot status',
