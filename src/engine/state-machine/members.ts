@@ -25,9 +25,9 @@ export class Members {
     this.#effects = effects;
   }
 
-  /** By their first peer URL, as etcd lists them. */
+  /** By ascending id. */
   list(): Member[] {
-    return [...this.#members.values()].sort(byFirstPeerUrl);
+    return [...this.#members.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
 
   get(id: MemberId): Member | undefined {
@@ -119,13 +119,6 @@ export class Members {
     this.#effects.delete('members', encodeMemberKey(id));
     this.#effects.put('members_removed', encodeMemberKey(id), fromLatin1('removed'));
   }
-}
-
-/** No two members share a peer URL; one without any, which etcd's API can make, comes first. */
-function byFirstPeerUrl(a: Member, b: Member): number {
-  const [first = '', second = ''] = [a.peerURLs[0], b.peerURLs[0]];
-  if (first !== second) return first < second ? -1 : 1;
-  return a.id < b.id ? -1 : 1;
 }
 
 function decodeMemberKey(key: Uint8Array): MemberId {
