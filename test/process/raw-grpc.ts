@@ -53,6 +53,12 @@ function methodOf(name: string): Method {
   return built;
 }
 
+/** A message of any type of the API, from its bytes to a plain object; bytes fields as base64. */
+export function decodeMessage(type: string, bytes: Uint8Array): Message {
+  const found = root.lookupType(type);
+  return found.toObject(found.decode(bytes), {longs: String, enums: String, bytes: String});
+}
+
 export class RawGrpc implements Disposable {
   readonly #client: Client;
   readonly #metadata: Metadata;
