@@ -1,0 +1,143 @@
+import {beforeEach, describe, expect, it} from 'vitest';
+import type {Entry, Message, Ready} from '../../../src/engine/raft/message.ts';
+import {LogWriter} from '../../../src/engine/server/log-writer.ts';
+import type {Wal} from '../../../src/engine/storage/wal.ts';
+import {SimulatedClock} from '../../simulator/simulated-clock.ts';
+
+interface Append {
+  readonly batch: Parameters<Wal['append']>[0];
+  readonly finish: () => void;
+  readonly fail: (error: Error) => void;
+}
+
+let clock: SimulatedClock;
+let appends: Append[];
+let purged: number[];
+let stored: {indexes: number[]; messages: number}[];
+let failures: unknown[];
+let writer: LogWriter;
+
+beforeEach(() => {
+  clock = new SimulatedClock();
+  appends = [];
+  purged = [];
+  stored = [];
+  failures = [];
+  const wal: Pick<Wal, 'append' | 'purge'> = {
+    append: (batch) =>
+      new Promise<void>((resolve, reject) => appends.push({batch, finish: resolve, fail: reject})),
+    purge: async (below) => void purged.push(below),
+  };
+  writer = new LogWriter({
+    wal: wal as Wal,
+    clock,
+    onStored: (last, messages) =>
+      stored.push({indexes: last.map(({index}) => index), messages: messages.length}),
+    onFailure: (error) => failures.push(error),
+  });
+});
+
+const entry = (index: number, term = 1): Entry => ({index, term, type: 0, payload: Buffer.from('x')});
+const ack = {type: 'heartbeatResponse', from: 1n, to: 2n, term: 1, readContext: 0} as Message;
+
+function ready(parts: Partial<Ready>): Ready {
+  return {
+    softState: undefined,
+    hardState: undefined,
+    entries: [],
+    snapshot: undefined,
+    mustSync: (parts.entries?.length ?? 0) > 0,
+    messagesNow: [],
+    messagesAfterSync: [],
+    committed: [],
+    readStates: [],
+    ...parts,
+  };
+}
+
+describe('log writer', () => {
+  it('Ensure that what arises during a sync makes up the next batch, and each Ready is reported.', async () => {
+    writer.add(ready({entries: [entry(1)], messagesAfterSync: [ack]}));
+    writer.add(ready({entries: [entry(2)]}));
+    writer.add(ready({entries: [entry(3)], messagesAfterSync: [ack]}));
+    expect(appends).toHaveLength(1);
+    expect(stored).toEqual([]);
+    appends[0].finish();
+    await clock.settle();
+    expect(stored).toEqual([{indexes: [1], messages: 1}]);
+    expect(appends[1].batch.entries.map(({index}) => index)).toEqual([2, 3]);
+    appends[1].finish();
+    await clock.settle();
+    expect(stored[1]).toEqual({indexes: [2, 3], messages: 1});
+  });
+
+  it('Ensure that a message never overtakes the sync of what came before it.', async () => {
+    writer.add(ready({messagesAfterSync: [ack]}));
+    expect(stored).toEqual([{indexes: [], messages: 1}]);
+    writer.add(ready({entries: [entry(1)]}));
+    writer.add(ready({messagesAfterSync: [ack]}));
+    expect(stored).toHaveLength(1);
+    appends[0].finish();
+    await clock.settle();
+    expect(stored.slice(1)).toEqual([
+      {indexes: [1], messages: 0},
+      {indexes: [], messages: 1},
+    ]);
+  });
+
+  it('Ensure that a commit index alone costs no write, and goes with the next batch or the end.', async () => {
+    const hardState = {term: 1, vote: 0n, commit: 9};
+    writer.add(ready({hardState}));
+    expect(appends).toHaveLength(0);
+    writer.add(ready({entries: [entry(1)]}));
+    expect(appends[0].batch.hardState).toEqual(hardState);
+    appends[0].finish();
+    await clock.settle();
+    writer.add(ready({hardState: {...hardState, commit: 10}}));
+    const drained = writer.drained();
+    await clock.settle();
+    expect(appends[1].batch).toMatchObject({sync: false, hardState: {commit: 10}});
+    appends[1].finish();
+    await drained;
+  });
+
+  it('Ensure that a snapshot takes the place of entries that wait before it.', async () => {
+    const confState = {voters: [1n], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false};
+    writer.add(ready({entries: [entry(1)]}));
+    writer.add(ready({entries: [entry(2)]}));
+    writer.add(ready({snapshot: {index: 50, term: 3, confState}, mustSync: true}));
+    writer.add(ready({entries: [entry(51, 3)]}));
+    appends[0].finish();
+    await clock.settle();
+    expect(appends[1].batch.snapshot).toEqual({index: 50, term: 3});
+    expect(appends[1].batch.entries.map(({index}) => index)).toEqual([51]);
+  });
+
+  it('Ensure that segments are purged only after the cut is noted on disk.', async () => {
+    writer.compact({index: 10, term: 1});
+    expect(appends[0].batch.snapshot).toEqual({index: 10, term: 1});
+    expect(purged).toEqual([]);
+    appends[0].finish();
+    await clock.settle();
+    expect(purged).toEqual([11]);
+  });
+
+  it('Ensure that after a failed write nothing is reported and nothing is written.', async () => {
+    writer.add(ready({entries: [entry(1)], messagesAfterSync: [ack]}));
+    appends[0].fail(new Error('EIO'));
+    await clock.settle();
+    writer.add(ready({entries: [entry(2)], messagesAfterSync: [ack]}));
+    expect(failures).toHaveLength(1);
+    expect(stored).toEqual([]);
+    expect(appends).toHaveLength(1);
+  });
+
+  it('Ensure that a hanging disk shows.', async () => {
+    writer.add(ready({entries: [entry(1)]}));
+    await clock.advance(3_000);
+    expect(writer.busyMs()).toBe(3_000);
+    appends[0].finish();
+    await clock.settle();
+    expect(writer.busyMs()).toBe(0);
+  });
+});
