@@ -57,6 +57,7 @@ export type EngineFailure =
   | {code: 'walCorrupt'; path: string; offset: number; detail: string}
   | {code: 'storeCorrupt'; path: string; detail: string}
   | {code: 'snapshotInvalid'; detail: string}
+  | {code: 'exportFailed'; detail: string}
   | {code: 'dataDirLocked'; path: string}
   | {code: 'dataDirUnusable'; path: string; detail: string}
   | {code: 'formatUnsupported'; path: string; found: string; supported: string}

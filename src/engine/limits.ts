@@ -64,6 +64,8 @@ export const BACKEND_VALUE_BYTES_MAX = WAL_RECORD_BYTES_MAX;
 export const BACKEND_MAP_BYTES = 1024 * 1024 * MIB;
 /** Readers of one backend file at a time: the loop's own, and views (snapshots on the way, each bounded by peers). */
 export const BACKEND_READERS_MAX = 126;
+/** Processes that read one backend for snapshots at a time, each with a core and some 60 MB; others wait. */
+export const BACKEND_EXPORTS_MAX = 8;
 /** Records of a commit packed for the writer before the loop runs again, bytes: about a third of a millisecond. */
 export const BACKEND_PACK_BYTES = 256 * KIB;
 /** Packed parts kept for the next commit instead of being allocated anew. */
@@ -71,6 +73,8 @@ export const BACKEND_PACKS_KEPT = 16;
 /** Records that a range reads ahead in one go; it starts with few, since most ranges end early. */
 export const RANGE_READ_AHEAD_MIN = 4;
 export const RANGE_READ_AHEAD_MAX = 256;
+/** ... and bytes of them: half a millisecond, however large the values are. */
+export const RANGE_READ_AHEAD_BYTES_MAX = 256 * KIB;
 /** One commit while a state image is taken in, bytes: large enough to be fast, small beside the process. */
 export const STATE_IMAGE_COMMIT_BYTES = 16 * MIB;
 
@@ -79,9 +83,11 @@ export const STATE_IMAGE_COMMIT_BYTES = 16 * MIB;
 /** Keys that a long command, range, compaction or snapshot handles before the loop runs again. */
 export const SLICE_KEYS = 1_000;
 /** ... or bytes of values it reads: a thousand values of a megabyte are no slice. */
-export const SLICE_BYTES = 4 * MIB;
+export const SLICE_BYTES = 1 * MIB;
 /** A slice's time, milliseconds: the other half of the same bound, checked by whoever has a clock. */
 export const SLICE_MS = 5;
+/** A walk over the whole store that nobody waits for leaves the loop to others for this long between slices. */
+export const SLICE_REST_MS = 2;
 
 // ---- Requests -----------------------------------------------------------------------------------------------
 

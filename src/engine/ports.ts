@@ -87,6 +87,14 @@ export interface BackendReader {
   applied(): AppliedMark | undefined;
 }
 
+/** A snapshot file on its way out. */
+export interface SnapshotStream {
+  /** All bytes to come: the database and its 32-byte digest. */
+  readonly totalBytes: number;
+  /** Must be read to the end or returned early: what stands behind it is given back then. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
 /** An ordered, transactional, lazily written image of the state. One writer, many readers. */
 export interface Backend extends BackendReader {
   /**
@@ -97,6 +105,15 @@ export interface Backend extends BackendReader {
   commit(batch: BackendBatch): Promise<void>;
   /** A reader that keeps seeing today's image, whatever is committed later. Closing it frees its pages. */
   view(): BackendReader & {close(): void};
+  /**
+   * etcd's snapshot file of one committed image, today's or a later one, read and written outside of the loop and of
+   * the member's memory. Closing the backend ends it.
+   * @throws EngineError storeCorrupt, diskError, exportFailed, stopped, or canceled when the signal says so; the
+   * chunks reject with the same
+   */
+  exportSnapshot(signal: AbortSignal): Promise<SnapshotStream>;
+  /** A hash over the records of one committed image (see record-hash.ts), in the same manner. */
+  hashRecords(signal: AbortSignal): Promise<number>;
   /** Rewrites the file without free pages and swaps it in, while reads and commits go on. */
   defragment(): Promise<void>;
   size(): {readonly fileBytes: number; readonly inUseBytes: number};

@@ -5,9 +5,18 @@
  */
 
 import {assert, EngineError} from '../../src/engine/errors.ts';
+import {createSha256} from '../../src/engine/io/digest.ts';
 import {fromLatin1, toLatin1} from '../../src/engine/lib/bytes.ts';
 import {BACKEND_KEY_BYTES_MAX} from '../../src/engine/limits.ts';
-import type {Backend, BackendBatch, BackendOpener, BackendReader, Clock} from '../../src/engine/ports.ts';
+import type {
+  Backend,
+  BackendBatch,
+  BackendOpener,
+  BackendReader,
+  Clock,
+  SnapshotStream,
+} from '../../src/engine/ports.ts';
+import {exportHash, exportSnapshot} from '../../src/engine/storage/snapshot-file/image-export.ts';
 import {
   type AppliedMark,
   type RecordRange,
@@ -258,6 +267,14 @@ export class MemoryBackend implements Backend {
     return Object.assign(reader, {close: () => undefined});
   }
 
+  exportSnapshot(_signal: AbortSignal): Promise<SnapshotStream> {
+    return exportSnapshot(this.view(), {clock: this.#disk.clock, sha256: createSha256});
+  }
+
+  hashRecords(_signal: AbortSignal): Promise<number> {
+    return exportHash(this.view(), this.#disk.clock);
+  }
+
   defragment(): Promise<void> {
     return this.#enqueue(async () => {
       this.#checkOpen();
@@ -312,6 +329,10 @@ export class MemoryBackendDisk implements BackendOpener {
     const backend = new MemoryBackend(path, this, image);
     this.#open.push(backend);
     return backend;
+  }
+
+  get clock(): Clock {
+    return this.#options.clock;
   }
 
   /** Paths with an image, sorted: what a listing of the disk shows. */

@@ -10,7 +10,12 @@ import {type Database, type DatabaseOptions, open as openLmdb, type RootDatabase
 import {EngineError} from '../errors.ts';
 import {compareBytes, EMPTY_BYTES} from '../lib/bytes.ts';
 import {crc32c} from '../lib/crc32c.ts';
-import {BACKEND_KEY_BYTES_MAX, RANGE_READ_AHEAD_MAX, RANGE_READ_AHEAD_MIN} from '../limits.ts';
+import {
+  BACKEND_KEY_BYTES_MAX,
+  RANGE_READ_AHEAD_BYTES_MAX,
+  RANGE_READ_AHEAD_MAX,
+  RANGE_READ_AHEAD_MIN,
+} from '../limits.ts';
 import type {BackendReader} from '../ports.ts';
 import {type AppliedMark, type RecordRange, TABLES, type Table, type TableRecord} from '../types.ts';
 import {makeStoreError, removeFiles} from './lmdb-backend-files.ts';
@@ -197,13 +202,20 @@ class TableReader {
     }
   }
 
-  /** Appends up to `limit` records of the range to `into`. */
-  read(range: RecordRange, options: ReadOptions, into: TableRecord[]): void {
+  /**
+   * Appends up to `limit` records of the range to `into`, fewer when they are large.
+   * @returns whether there may be more
+   */
+  read(range: RecordRange, options: ReadOptions, into: TableRecord[]): boolean {
     try {
+      let bytes = 0;
       for (const {key, value} of this.#database.getRange(lmdbRange(range, options))) {
         this.#checkDamage();
         into.push([key, value]);
+        bytes += key.length + value.length;
+        if (bytes >= RANGE_READ_AHEAD_BYTES_MAX) return true;
       }
+      return into.length === options.limit;
     } catch (error) {
       throw asCorrupt(this.#path, error);
     }
@@ -333,14 +345,14 @@ class LmdbRange implements IterableIterator<TableRecord> {
     this.#records = [];
     this.#position = 0;
     const options = {limit, isContinued: this.#isContinued, transaction: this.#transaction};
-    this.#table().read(this.#range, options, this.#records);
+    const mayGoOn = this.#table().read(this.#range, options, this.#records);
     this.#checkOrder();
     this.#limit = Math.min(limit * 4, RANGE_READ_AHEAD_MAX);
-    if (this.#records.length < limit) {
+    if (!mayGoOn) {
       this.#isDone = true;
       return;
     }
-    const last = this.#records[limit - 1][0];
+    const last = this.#records[this.#records.length - 1][0];
     this.#isContinued = true;
     this.#range = this.#range.reverse ? {...this.#range, to: last} : {...this.#range, from: last};
   }

@@ -9,7 +9,7 @@
 
 import {join, resolve} from 'node:path';
 import {assert, EngineError} from '../errors.ts';
-import type {Backend, BackendBatch, BackendOpener, BackendReader} from '../ports.ts';
+import type {Backend, BackendBatch, BackendOpener, BackendReader, SnapshotStream} from '../ports.ts';
 import {type AppliedMark, type RecordRange, TABLES, type Table, type TableRecord} from '../types.ts';
 import {
   asStoreError,
@@ -19,9 +19,10 @@ import {
   generationFile,
   removeFiles,
 } from './lmdb-backend-files.ts';
-import {LmdbImage, LmdbReader} from './lmdb-backend-image.ts';
+import {LmdbImage, LmdbReader, LmdbView} from './lmdb-backend-image.ts';
 import type {SizeReport} from './lmdb-backend-worker.ts';
 import {LmdbWriter, Packer} from './lmdb-backend-writer.ts';
+import {LmdbExports} from './lmdb-export.ts';
 
 const TABLE_NUMBERS: ReadonlyMap<Table, number> = new Map(TABLES.map((table, number) => [table, number]));
 
@@ -80,6 +81,7 @@ class LmdbBackend implements Backend {
   /** The newest generation; changed by defragment() alone. */
   #image: LmdbImage;
   readonly #reader: LmdbReader;
+  readonly #exports: LmdbExports;
   #generation: number;
   /** As of the last commit. */
   #size: SizeReport;
@@ -95,6 +97,7 @@ class LmdbBackend implements Backend {
     this.#writer = parts.writer;
     this.#image = parts.image;
     this.#reader = new LmdbReader(() => this.#image, undefined);
+    this.#exports = new LmdbExports(() => this.#image);
     this.#generation = parts.generation;
     this.#size = parts.size;
   }
@@ -134,6 +137,14 @@ class LmdbBackend implements Backend {
     return new LmdbView(this.#image);
   }
 
+  exportSnapshot(signal: AbortSignal): Promise<SnapshotStream> {
+    return this.#exports.snapshot(signal);
+  }
+
+  hashRecords(signal: AbortSignal): Promise<number> {
+    return this.#exports.hash(signal);
+  }
+
   defragment(): Promise<void> {
     return this.#enqueue(async () => {
       this.#checkUsable();
@@ -164,6 +175,7 @@ class LmdbBackend implements Backend {
 
   async close(): Promise<void> {
     if (this.#isClosed) return;
+    await this.#exports.close();
     await this.#enqueue(async () => {
       if (this.#isClosed) return;
       this.#isClosed = true;
@@ -200,25 +212,6 @@ class LmdbBackend implements Backend {
     const turn = this.#last.then(action);
     this.#last = turn.catch(() => undefined);
     return turn;
-  }
-}
-
-/** Reads of one image as it was when the view was taken. */
-class LmdbView extends LmdbReader {
-  readonly #close: () => void;
-
-  constructor(image: LmdbImage) {
-    const transaction = image.enter();
-    super(() => image, transaction);
-    let isOpen = true;
-    this.#close = () => {
-      if (isOpen) void image.leave(transaction);
-      isOpen = false;
-    };
-  }
-
-  close(): void {
-    this.#close();
   }
 }
 

@@ -31,7 +31,7 @@ import {API_VERSION, STORAGE_VERSION} from '../version.ts';
 import type {WatchHub} from '../watch/watch-hub.ts';
 import type {MemberOperation} from './peer-call.ts';
 import type {Replica} from './replica.ts';
-import {runSlices} from './run-slices.ts';
+import {runSlices, runSlicesGently} from './run-slices.ts';
 
 /** An answer with the header of the moment it became true. */
 export interface Answered<Result> {
@@ -270,7 +270,7 @@ export class Server {
   ): Promise<Answered<{hash: number; compactRevision: number; hashRevision: number}>> {
     // Linearizable, so that members asked one after the other all have at least what the first had.
     if (revision === 0) await this.#replica.reads.confirm();
-    const result = await runSlices(this.#replica.mvcc.hashKv(revision), this.#replica.clock);
+    const result = await runSlicesGently(this.#replica.mvcc.hashKv(revision), this.#replica.clock);
     return {header: this.header(), result};
   }
 

@@ -89,6 +89,7 @@ const STATUS: Readonly<Record<EngineErrorCode, Row>> = {
   walCorrupt: CORRUPT,
   storeCorrupt: CORRUPT,
   snapshotInvalid: [internal, 'kvd: the snapshot is not valid'],
+  exportFailed: [internal, 'kvd: the process that reads the store for a snapshot ended early'],
   // The rest ends a start, and is never on a wire.
   dataDirLocked: STOPPED,
   dataDirUnusable: STOPPED,

@@ -43,8 +43,8 @@ export function maintenanceMethods({server}: ServiceContext): readonly GrpcMetho
     unary(MaintenancePath.Defragment, decodeDefragmentRequest, encodeDefragmentResponse, () =>
       server.defragment().then(() => ({}), refuse),
     ),
-    unary(MaintenancePath.Hash, decodeHashRequest, encodeHashResponse, () =>
-      server.hash().then(({header, result}) => ({header, hash: result}), refuse),
+    unary(MaintenancePath.Hash, decodeHashRequest, encodeHashResponse, (_request, {signal}) =>
+      server.hash(signal).then(({header, result}) => ({header, hash: result}), refuse),
     ),
     unary(MaintenancePath.HashKV, decodeHashKVRequest, encodeHashKVResponse, ({revision}) =>
       server.hashKv(revision).then(({header, result}) => ({header, ...result}), refuse),
@@ -82,9 +82,9 @@ function alarmResponse({header, result}: Answered<readonly Alarm[]>) {
 }
 
 /** `remaining_bytes` counts the database alone: it is 0 in the message that holds the digest. */
-async function* snapshot(server: ServerFace, _call: Call): AsyncGenerator<SnapshotResponseInput, void> {
+async function* snapshot(server: ServerFace, {signal}: Call): AsyncGenerator<SnapshotResponseInput, void> {
   try {
-    const {totalBytes, chunks} = await server.snapshot();
+    const {totalBytes, chunks} = await server.snapshot(signal);
     const header = server.header();
     let remainingBytes = totalBytes - DIGEST_BYTES;
     for await (const blob of snapshotBlobs(chunks, {totalBytes, blobBytes: SNAPSHOT_BLOB_BYTES})) {
