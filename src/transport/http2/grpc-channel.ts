@@ -69,9 +69,12 @@ export class GrpcChannel {
   stream(path: string, options: ClientCallOptions): ClientStream {
     const usable = this.#usable;
     if (usable !== undefined) return usable.stream(path, options);
-    const opening = this.#connect(options.timeoutMs, options.signal).then((connection) =>
-      connection.stream(path, options),
-    );
+    const startedMs = performance.now();
+    const opening = this.#connect(options.timeoutMs, options.signal).then((connection) => {
+      const {timeoutMs} = options;
+      const left = timeoutMs === undefined ? undefined : timeoutMs - (performance.now() - startedMs);
+      return connection.stream(path, {...options, timeoutMs: left});
+    });
     opening.catch(() => undefined);
     return deferredStream(opening);
   }

@@ -12,6 +12,7 @@ import {GrpcError, GrpcStatus} from '../../../src/transport/http2/grpc-status.ts
 import {HpackEncoder} from '../../../src/transport/http2/hpack/encoder.ts';
 import {ServerConnection} from '../../../src/transport/http2/server-connection.ts';
 import type {ServerContext} from '../../../src/transport/http2/server-context.ts';
+import {frame, randomOf, turn, uint32} from './fuzzing.ts';
 import {MemorySocket} from './memory-socket.ts';
 
 const CONNECTIONS = Number(process.env.HTTP2_FUZZ_CONNECTIONS ?? 1000);
@@ -25,35 +26,6 @@ const quiet: Logger = {
   error: () => undefined,
   child: () => quiet,
 };
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-/** Mulberry32. */
-function randomOf(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
-
-function frame(type: number, flags: number, id: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head[3] = type;
-  head[4] = flags;
-  head.writeUInt32BE(id >>> 0, 5);
-  return Buffer.concat([head, payload]);
-}
-
-const uint32 = (value: number): Buffer => {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value >>> 0);
-  return bytes;
-};
-
 const codec = {decode: (bytes: Uint8Array) => bytes, encode: (bytes: Uint8Array) => bytes};
 const methods: GrpcMethod[] = [
   {kind: 'unary', path: '/s/echo', ...codec, handle: async (request: Uint8Array) => request},
