@@ -10,6 +10,7 @@ export default defineConfig({
       {
         test: {
           name: 'code',
+          setupFiles: ['test/setup.ts'],
           include: ['test/**/*.test.ts'],
           exclude: PROCESS_TESTS,
           testTimeout: 30_000,
