@@ -335,17 +335,26 @@ export class ServerCall extends Stream implements Call {
   async #pump(start: () => AsyncIterable<unknown>): Promise<void> {
     const responses = start()[Symbol.asyncIterator]();
     this.#responses = responses;
-    for (;;) {
-      const result = await responses.next();
-      if (result.done === true || this.#isFinished) return;
-      const message = this.#encode(result.value);
-      this.#openResponse();
-      if (this.#send(message)) continue;
-      await new Promise<void>((resolve) => {
-        this.#onDrained = resolve;
-      });
-      if (this.#isFinished) return;
+    let isDone = false;
+    try {
+      while (!this.#isFinished) {
+        const result = await responses.next();
+        isDone = result.done === true;
+        if (isDone || this.#isFinished) return;
+        const message = this.#encode(result.value);
+        this.#openResponse();
+        if (!this.#send(message)) await this.#untilDrained();
+      }
+    } finally {
+      // The handler gets to clean up, whoever broke off.
+      if (!isDone) await responses.return?.(undefined);
     }
+  }
+
+  #untilDrained(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onDrained = resolve;
+    });
   }
 
   #openResponse(): void {
@@ -391,11 +400,9 @@ export class ServerCall extends Stream implements Call {
     const error =
       thrown instanceof GrpcError ? thrown : new GrpcError(GrpcStatus.unknown, messageOf(thrown), thrown);
     this.#finish(error.status);
-    if (!this.isClosed) {
-      this.#error = error;
-      this.sendTrailers();
-    }
+    this.#error = error;
     this.#stop(error);
+    this.sendTrailers();
   }
 
   #expire(): void {
