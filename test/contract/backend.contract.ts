@@ -3,9 +3,12 @@
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {EngineError} from '../../src/engine/errors.ts';
 import {NodeClock} from '../../src/engine/io/clock.ts';
+import {createSha256} from '../../src/engine/io/digest.ts';
 import type {Backend, BackendReader} from '../../src/engine/ports.ts';
+import {exportHash, exportSnapshot} from '../../src/engine/storage/snapshot-file/image-export.ts';
 import {readStateImage, writeStateImage} from '../../src/engine/storage/state-image.ts';
 import {type RecordRange, TABLES, type Table} from '../../src/engine/types.ts';
+import {collect} from '../unit/snapshot-file/snapshot-samples.ts';
 
 /** One disk under test. */
 export interface BackendWorld {
@@ -312,6 +315,34 @@ export function describeBackend(name: string, makeWorld: () => Promise<BackendWo
       await source.close();
     });
 
+    it('Ensure that a snapshot file and its hash are of the newest image, and of one alone.', async () => {
+      const {signal} = new AbortController();
+      await commit(1, [put('key', 'a', 'old'), put('key', 'b', 'x'.repeat(100_000)), put('lease', 'l', '1')]);
+      const view = backend.view();
+      const ports = {clock: new NodeClock(), sha256: createSha256};
+      const expected = await collect((await exportSnapshot(view, ports)).chunks);
+      const hash = await exportHash(backend.view(), ports.clock);
+      expect(await backend.hashRecords(signal)).toBe(hash);
+      const {totalBytes, chunks} = await backend.exportSnapshot(signal);
+      await commit(2, [put('key', 'a', 'new')]);
+      const exported = await collect(chunks);
+      expect(exported.equals(expected)).toBe(true);
+      expect(totalBytes).toBe(expected.length);
+      expect(await backend.hashRecords(signal)).not.toBe(hash);
+    });
+
+    it('Ensure that a snapshot that nobody reads on leaves the backend usable.', async () => {
+      await commit(1, [put('key', 'a', '1'), put('key', 'b', 'x'.repeat(1_000_000))]);
+      const {chunks} = await backend.exportSnapshot(new AbortController().signal);
+      for await (const chunk of chunks) {
+        expect(chunk.length).toBeGreaterThan(0);
+        break;
+      }
+      await commit(2, [put('key', 'a', '2')]);
+      await backend.defragment();
+      expect(textOf(backend.get('key', bytes('a'))!)).toBe('2');
+    });
+
     it('Ensure that two backends side by side do not see each other.', async () => {
       const other = await world.open('other');
       await commit(1, [put('key', 'a', '1')]);
@@ -332,6 +363,9 @@ export function describeBackend(name: string, makeWorld: () => Promise<BackendWo
       expect(codeOf(() => backend.get('key', record.key))).toBe('storeCorrupt');
       expect(codeOf(() => [...backend.range('key', {})])).toBe('storeCorrupt');
       expect(codeOf(() => [...backend.range('key', {reverse: true})])).toBe('storeCorrupt');
+      const {signal} = new AbortController();
+      await expect(backend.hashRecords(signal)).rejects.toMatchObject({code: 'storeCorrupt'});
+      await expect(backend.exportSnapshot(signal)).rejects.toMatchObject({code: 'storeCorrupt'});
       // The others are whole, and the damaged one can be overwritten.
       expect(textOf(backend.get('key', bytes('z'))!)).toBe('2');
       await commit(2, [put('key', 'damaged', 'mended')]);

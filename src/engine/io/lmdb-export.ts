@@ -85,6 +85,10 @@ export class LmdbExports {
         yield chunk as Uint8Array;
       }
       if (left !== 0) throw await process.failure();
+    } catch (error) {
+      // Ended while it was read, the stream says so in words of its own.
+      await process.end(exportFailed(String(error), error));
+      throw await process.failure();
     } finally {
       await this.#end(process);
     }
