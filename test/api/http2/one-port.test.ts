@@ -266,6 +266,35 @@ describe('one port over TLS', () => {
     channel.close();
   });
 
+  it('Ensure that new connections get replaced certificates while old ones go on.', async () => {
+    const {port, listener} = await start({tls: certificate});
+    const old = new GrpcChannel({
+      target: `localhost:${port}`,
+      tls: {ca: certificate.cert},
+      dialTimeoutMs: 5000,
+    });
+    await old.unary('/test.Echo/Unary', Buffer.from('a'), {});
+    const [key, cert] = [join(folder, 'key2.pem'), join(folder, 'cert2.pem')];
+    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
+    execFileSync(
+      'openssl',
+      ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, ...subject],
+      {
+        stdio: 'ignore',
+      },
+    );
+    listener.replaceTls({key: readFileSync(key), cert: readFileSync(cert)});
+    const fresh = new GrpcChannel({
+      target: `localhost:${port}`,
+      tls: {ca: readFileSync(cert)},
+      dialTimeoutMs: 5000,
+    });
+    expect((await fresh.unary('/test.Echo/Unary', Buffer.from('b'), {})).length).toBe(1);
+    expect((await old.unary('/test.Echo/Unary', Buffer.from('c'), {})).length).toBe(1);
+    old.close();
+    fresh.close();
+  });
+
   it('Ensure that plain bytes on a TLS port are refused and harm nobody.', async () => {
     const {port} = await start({tls: certificate});
     const socket = connect(port, '127.0.0.1');
