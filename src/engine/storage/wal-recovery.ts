@@ -4,7 +4,7 @@ import {assert, EngineError} from '../errors.ts';
 import type {Disk, DiskFile} from '../ports.ts';
 import type {HardState} from '../raft/message.ts';
 import type {Index, MemberId, Term} from '../types.ts';
-import type {Replay} from './wal-replay.ts';
+import {type Replay, replayWal} from './wal-replay.ts';
 
 const ZERO_STEP_BYTES = 256 * 1024;
 
@@ -55,6 +55,26 @@ export function foundDoubt(replay: Replay): {readonly hardState: HardState; read
   return {
     hardState: hardStateInDoubt(hardState, verdict.term, memberId),
     doubtfulIndex: Math.max(left, lostIndex),
+  };
+}
+
+/** Looks at the log without changing it: where its sound part ends, and what a damaged batch behind it may have held. */
+export async function findDoubt(
+  disk: Disk,
+  folder: string,
+): Promise<{
+  readonly path: string;
+  readonly offset: number;
+  readonly lastIndex: Index;
+  readonly doubtfulIndex: Index;
+}> {
+  const replay = await replayWal(disk, folder);
+  const {segments, outline, tailOffset} = replay;
+  return {
+    path: disk.userPath(segments[segments.length - 1].path),
+    offset: tailOffset,
+    lastIndex: outline.lastIndex,
+    doubtfulIndex: foundDoubt(replay).doubtfulIndex,
   };
 }
 
