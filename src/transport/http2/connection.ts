@@ -102,6 +102,10 @@ export abstract class Connection extends ConnectionWriter implements FrameSink, 
   }
 
   dataBegin(streamId: number, length: number, isLast: boolean): void {
+    if (this.isClosed) {
+      this.#dataStream = undefined;
+      return;
+    }
     if (!this.#window.take(length)) {
       throw new ConnectionError(ErrorCode.flowControlError, 'DATA beyond the connection window');
     }
@@ -143,6 +147,8 @@ export abstract class Connection extends ConnectionWriter implements FrameSink, 
   }
 
   frame(type: number, flags: number, streamId: number, chunk: Buffer, start: number, end: number): void {
+    // A frame before this one in the same chunk may have ended the connection.
+    if (this.isClosed) return;
     if (!this.hasPeerSettings && (type !== FrameType.settings || (flags & FrameFlag.ack) !== 0)) {
       throw new ConnectionError(ErrorCode.protocolError, 'the first frame is not SETTINGS');
     }

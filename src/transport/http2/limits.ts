@@ -45,8 +45,10 @@ export const HELD_BYTES_ALLOWANCE = 8 * MIB;
 /** Orphans over all connections, and what a single one may have whatever the others do. */
 export const ORPHANS_MAX = 100_000;
 export const ORPHANS_ALLOWANCE = 100;
-/** What an open stream counts for in that budget besides its bytes. */
-export const STREAM_COST_BYTES = 1 * KIB;
+/** What an open stream counts for in that budget besides its bytes: a watch with its handler takes as much (measured). */
+export const STREAM_COST_BYTES = 4 * KIB;
+/** ... and what a request costs that is no gRPC call: it has a node:http request and response of its own. */
+export const PLAIN_CALL_COST_BYTES = 64 * KIB;
 /** Stream ids remembered after we ended a stream before its peer did, so that late frames are told from wrong ones. */
 export const REMEMBERED_RESETS_MAX = 10_000;
 

@@ -14,6 +14,7 @@ import {duplexPair} from 'node:stream';
 import {AssertionError} from '../../engine/errors.ts';
 import {ErrorCode} from './errors.ts';
 import type {HeaderField} from './hpack/header-field.ts';
+import {PLAIN_CALL_COST_BYTES} from './limits.ts';
 import type {RequestHead} from './request-head.ts';
 import {Stream, type StreamHost} from './stream.ts';
 
@@ -47,6 +48,7 @@ export class PlainCall extends Stream {
     options: {head: RequestHead; http: HttpServer; hasBody: boolean},
   ) {
     super(connection, id, sendWindow);
+    this.hold(PLAIN_CALL_COST_BYTES);
     const [near, far] = duplexPair();
     far.on('close', () => near.destroy());
     near.on('close', () => far.destroy());
@@ -71,7 +73,13 @@ export class PlainCall extends Stream {
 
   receiveData(chunk: Buffer, start: number, end: number): void {
     // The window opens again when the handler has taken the bytes.
-    this.#request.write(chunk.subarray(start, end), () => this.credit(end - start));
+    const bytes = end - start;
+    this.hold(bytes);
+    this.#request.write(chunk.subarray(start, end), () => {
+      if (this.isClosed) return;
+      this.release(bytes);
+      this.credit(bytes);
+    });
   }
 
   receiveHeaders(): void {

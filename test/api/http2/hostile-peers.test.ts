@@ -3,6 +3,7 @@
  * being served and our memory must stay bounded.
  */
 
+import {createServer} from 'node:http';
 import {setFlagsFromString} from 'node:v8';
 import {runInNewContext} from 'node:vm';
 import {afterAll, beforeAll, describe, expect, it, vi} from 'vitest';
@@ -236,6 +237,28 @@ describe('hostile peers', () => {
     peer.close();
     own.stop();
   }, 60_000);
+
+  it('Ensure that streams themselves, and requests that are no gRPC calls, count in the budget.', async () => {
+    const hanging = createServer(() => undefined);
+    const own = await serve({heldBytesPerConnectionMax: 1 * MIB, http: hanging});
+    const peer = await RawPeer.connect(own.port);
+    const get = block([
+      [':method', 'GET'],
+      [':scheme', 'http'],
+      [':path', '/hang'],
+      [':authority', 'x'],
+    ]);
+    for (let id = 1; id < 100; id += 2) peer.send(frame(T.headers, F.endHeaders | F.endStream, id, get));
+    expect(await peer.reset(99)).toBe(E.refused);
+    const refused = (): number => peer.frames.filter(({type}) => type === T.rst).length;
+    expect(refused()).toBeGreaterThan(25);
+    peer.close();
+    const other = await RawPeer.connect(own.port);
+    for (let id = 1; id < 1000; id += 2) other.send(openStream(id, '/test.Echo/Watch'));
+    expect(await other.reset(999)).toBe(E.refused);
+    other.close();
+    own.stop();
+  });
 
   it('Ensure that a window opened byte by byte is served byte by byte, and no neighbour waits.', async () => {
     const peer = await RawPeer.connect(served.port, false);
