@@ -43,4 +43,10 @@ describe('HashKV', () => {
     expect(failure(() => machine.hashKv(2))).toBe('none');
     expect(failure(() => machine.hashKv(4))).toBe('futureRevision');
   });
+
+  it('Ensure that below all revisions there is nothing to hash.', () => {
+    const machine = new Machine();
+    machine.put('a');
+    expect(machine.hashKv(-1)).toEqual({hash: 1084519789, compactRevision: -1, hashRevision: -1});
+  });
 });

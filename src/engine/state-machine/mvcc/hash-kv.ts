@@ -17,6 +17,8 @@ import {decodeKeyValue} from './key-value-record.ts';
 import {decodeRevision, encodeRevision, isTombstone} from './revision.ts';
 
 const BUCKET_NAME = Buffer.from('key', 'latin1');
+/** What etcd answers for a revision below any. */
+export const HASH_OF_NOTHING = crc32c(BUCKET_NAME);
 
 /** @throws EngineError compacted when that happens between two slices */
 export function* hashKvSlices(reader: KeyValueReader, at: number): Generator<undefined, number> {

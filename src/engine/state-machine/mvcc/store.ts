@@ -19,7 +19,7 @@ import type {Lessor} from '../lease/lessor.ts';
 import type {Records} from '../records.ts';
 import {runSlices, SliceBudget} from '../slice-budget.ts';
 import {compactSlices} from './compaction.ts';
-import {hashKvSlices} from './hash-kv.ts';
+import {HASH_OF_NOTHING, hashKvSlices} from './hash-kv.ts';
 import {type HistoryLimits, type HistorySlice, readHistory} from './history.ts';
 import {KeyValueReader} from './key-value-reader.ts';
 import {keyTextOf} from './key-value-record.ts';
@@ -132,8 +132,9 @@ export class MvccStore {
   *hashKv(
     revision: number,
   ): Generator<undefined, {hash: number; compactRevision: number; hashRevision: number}> {
-    const hashRevision = this.#readableRevision(revision);
     const {compactRevision} = this.reader;
+    if (revision < 0) return {hash: HASH_OF_NOTHING, compactRevision, hashRevision: revision};
+    const hashRevision = this.#readableRevision(revision);
     const hash = yield* hashKvSlices(this.reader, hashRevision);
     return {hash, compactRevision, hashRevision};
   }
