@@ -43,19 +43,42 @@ export const COMMAND_RULES: readonly Rule[] = [
   },
   {
     name: 'status of a member',
-    reason: 'version, size of the file, who leads, and the log’s index and term are each server’s own',
+    reason: 'version, sizes, who leads, and the log’s index and term are each server’s own',
     on: /endpoint status/,
     apply: rewritten((text) =>
       text
         .replace(/("(?:raftIndex|raftAppliedIndex|RaftIndex|RaftAppliedIndex)"(?: : |:))\d+/g, '$1<index>')
-        .replace(/("(?:version|Version)"(?: : |:))"[\d.]+"/g, '$1<version>')
-        .replace(/("(?:dbSize|dbSizeInUse|DBSize|DBSizeInUse)"(?: : |:))\d+/g, '$1<bytes>')
+        .replace(/("(?:version|Version|StorageVersion)"(?: : |:))"[\d.]*"/g, '$1<version>')
+        .replace(/("(?:dbSize|dbSizeInUse|DBSize|DBSizeInUse|DBSizeQuota)"(?: : |:))\d+/g, '$1<bytes>')
         .replace(/("(?:leader|Leader)"(?: : |:))<member \d>/g, '$1<leader>')
-        .replace(
-          / 3\.\d+\.\d+(,| +\|) +[\d.]+ [kM]B(,| +\|) +(?:true|false)(,| +\|) +(true|false)(,| +\|) +\d+(,| +\|) +\d+(,| +\|) +\d+/g,
-          ' <version> <size> <leads> $4 <term> <index> <index>',
-        ),
+        .split('\n')
+        .map((line) => (/[ ,|]3\.\d+\.\d+[ ,|]/.test(line) ? statusRow(line) : line))
+        .join('\n'),
     ),
+  },
+  {
+    name: 'newer fields',
+    reason: 'etcd 3.4 does not send them',
+    on: /endpoint (?:status|hashkv)|snapshot save/,
+    apply: replaced(
+      /,"(?:hash_revision|dbSizeQuota)":\d+|,"storageVersion":(?:"[\d.]+"|<version>)|,"downgradeInfo":\{\}|Server version .*\n/g,
+      '',
+    ),
+  },
+  {
+    name: 'revision of a hash',
+    reason: 'etcd 3.4 does not send it, so that newer command lines print 0',
+    on: /endpoint hashkv/,
+    apply: replaced(
+      /("HashRevision" : )\d+|((?:, | \xe2\x94\x82 +)\d+(?:, | +\xe2\x94\x82 +))\d+/g,
+      '$1$2<revision>',
+    ),
+  },
+  {
+    name: 'time of a defragmentation',
+    reason: 'it depends on the machine',
+    on: /defrag/,
+    apply: replaced(/took [\d.]+m?s/g, 'took <time>'),
   },
   {
     name: 'order of endpoints by speed',
@@ -130,6 +153,23 @@ export const COMMAND_RULES: readonly Rule[] = [
     apply: replaced(/<(member|client address) \d>/g, '<$1>'),
   },
   {
+    name: 'names in a transaction’s JSON',
+    reason: 'etcdctl 3.4 prints the names of Go’s fields',
+    on: /txn .*-w json/,
+    apply: rewritten((text) =>
+      text
+        .replace(/"ResponseRange"/g, '"response_range"')
+        .replace(/"ResponsePut"/g, '"response_put"')
+        .replace(/"ResponseDeleteRange"/g, '"response_delete_range"'),
+    ),
+  },
+  {
+    name: 'who answers',
+    reason: 'the client picks one of several endpoints by chance',
+    on: /get .*--endpoints=\{endpoints\}/,
+    apply: replaced(/("member_id":)<member \d>/g, '$1<member>'),
+  },
+  {
     name: 'order of members',
     reason: 'it goes by id, and an id goes by ports and time',
     on: /member (?:list|add|update|remove|promote)|--cluster/,
@@ -137,11 +177,22 @@ export const COMMAND_RULES: readonly Rule[] = [
   },
   {
     name: 'widths of tables',
-    reason: 'they go by the lengths of ids, versions and sizes',
-    on: /-w table/,
-    apply: replaced(/ {2,}|-{2,}/g, ' '),
+    reason: 'they go by the lengths of ids, versions and sizes; lines of text pad ids, too',
+    on: /-w table|member/,
+    apply: replaced(/ {2,}|-{2,}|(?:\xe2\x94[\x80\xac\xb4\xbc])+/g, ' '),
   },
 ];
+
+/** A row of text or table without what is each server's own: versions, sizes, numbers, and the first yes or no. */
+function statusRow(line: string): string {
+  let leads = false;
+  const cells = line.split(/, | *\| *| *\xe2\x94\x82 */).filter((cell) => {
+    const isLeader = !leads && /^(?:true|false)$/.test(cell);
+    if (isLeader) leads = true;
+    return !isLeader && !/^(?:[\d.]+(?: ?[kMG]?B|%)?)?$/.test(cell);
+  });
+  return cells.join(' | ');
+}
 
 /** Members in whatever form they are printed: objects of JSON, blocks of fields, lines. */
 function sortedMembers(text: string): string {

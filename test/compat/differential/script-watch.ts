@@ -49,7 +49,7 @@ export const WATCH_STEPS: readonly Step[] = [
       untilLines: 4,
     },
   ),
-  words(['watch', 'w/a', '--rev={revision}', '--', 'false'], {untilLines: 3}),
+  words(['watch', 'w/a', '--rev={revision}', '--', 'false']),
   step('watch --rev={revision} w/a', {untilLines: 3}),
   step('watch --rev={revision}', {environment: {ETCDCTL_WATCH_KEY: 'w/a'}, untilLines: 3}),
   step('watch --rev={revision-2}', {

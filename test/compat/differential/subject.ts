@@ -58,9 +58,15 @@ export class Subject {
     return Math.max(...(await Promise.all(this.calls.map((calls) => calls.revision()))));
   }
 
-  async follower(): Promise<Member> {
+  async leader(): Promise<Member> {
     const {leader} = await this.calls[0].status();
-    return this.members.find(({id}) => id !== BigInt(leader)) ?? this.members[0];
+    return this.members.find(({id}) => id === BigInt(leader)) ?? this.members[0];
+  }
+
+  /** The only member, when there is no other. */
+  async follower(): Promise<Member> {
+    const leader = await this.leader();
+    return this.members.find(({id}) => id !== leader.id) ?? leader;
   }
 
   capture(name: string, id: bigint): void {
