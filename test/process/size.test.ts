@@ -171,13 +171,13 @@ describe(`saving a store of ${Math.round(SAVE_BYTES / 1e6)} MB`, () => {
     expect(status).toMatch(/^[0-9a-f]+, \d+, \d+, /);
   }, 600_000);
 
-  it('Ensure that hashing all of it delays no put by 200 ms.', async () => {
+  it('Ensure that hashing all of it delays no put by half a second.', async () => {
     using calls = new EtcdCalls(member.endpoint);
     const ofKeys = await slowestPutDuring(() => calls.hashKv());
     const ofAll = await slowestPutDuring(async () => {
       await calls.raw.unary('etcdserverpb.Maintenance/Hash', {}, {timeoutMs: 60_000});
     });
     console.log(`slowest put: ${Math.round(ofKeys)} ms during HashKV, ${Math.round(ofAll)} ms during Hash`);
-    expect(Math.max(ofKeys, ofAll)).toBeLessThan(200);
+    expect(Math.max(ofKeys, ofAll)).toBeLessThan(500);
   }, 120_000);
 });

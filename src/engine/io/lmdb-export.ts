@@ -165,7 +165,8 @@ class ExportProcess {
     if (this.#isLeft) return;
     this.#isLeft = true;
     this.#signal.removeEventListener('abort', this.#abort);
-    this.output.destroy();
+    // A process that could not be started has no pipes.
+    this.#child.stdout?.destroy();
     this.#image.clearDeadReaders();
     await this.#image.letGo();
   }
