@@ -49,6 +49,8 @@ export class LogWriter {
   #writing = false;
   #writingSinceMs = 0;
   #purgeBelow: Index = 0;
+  /** The log is dead: nothing more is written. */
+  #failed = false;
   #idle: (() => void)[] = [];
 
   constructor(options: LogWriterOptions) {
@@ -91,11 +93,12 @@ export class LogWriter {
   async drained(): Promise<void> {
     if (this.#writing) await new Promise<void>((resolve) => this.#idle.push(resolve));
     const {hardState} = this.#next;
+    if (this.#failed) return;
     if (hardState !== undefined) await this.#options.wal.append({entries: [], hardState, sync: false});
   }
 
   #writeNext(): void {
-    if (this.#writing) return;
+    if (this.#writing || this.#failed) return;
     const batch = this.#next;
     if (!batch.mustSync) {
       // A newer commit index alone can wait for the next batch; nothing before these messages is unsynced.
@@ -114,8 +117,16 @@ export class LogWriter {
     const appended = this.#options.wal.append({entries, hardState, sync: true, ...(snapshot && {snapshot})});
     appended.then(
       () => this.#written(batch),
-      (error: unknown) => this.#options.onFailure(error),
+      (error: unknown) => this.#fail(error),
     );
+  }
+
+  #fail(error: unknown): void {
+    this.#writing = false;
+    this.#failed = true;
+    this.#options.onFailure(error);
+    // Whoever stops the member waits no longer than for this.
+    this.#becomeIdle();
   }
 
   #written(batch: Batch): void {
@@ -124,7 +135,7 @@ export class LogWriter {
       this.#purgeBelow = 0;
       this.#options.wal.purge(below).then(
         () => this.#finish(batch),
-        (error: unknown) => this.#options.onFailure(error),
+        (error: unknown) => this.#fail(error),
       );
       return;
     }

@@ -40,6 +40,8 @@ interface OpenOptions {
   readonly dataDir: DataDir;
   /** Store or log failed while the member runs. */
   readonly onFailure: (error: unknown) => void;
+  /** Of the first segment of a log that is made, bytes; see limits.ts for the default. */
+  readonly walSegmentBytes?: number | undefined;
 }
 
 export async function openMember(options: OpenOptions): Promise<OpenedMember> {
@@ -84,7 +86,7 @@ export async function openMember(options: OpenOptions): Promise<OpenedMember> {
 }
 
 /** A fresh data dir: found a cluster, or find this member's place in one. */
-async function makeMember({config, ports, dataDir}: OpenOptions): Promise<void> {
+async function makeMember({config, ports, dataDir, walSegmentBytes}: OpenOptions): Promise<void> {
   const {network, sha1, logger, clock} = ports;
   const first =
     config.initialClusterState === 'new'
@@ -92,7 +94,11 @@ async function makeMember({config, ports, dataDir}: OpenOptions): Promise<void> 
       : await joinCluster({config, network, clock, logger});
   const marker = {...first.identity, madeBy: `kvd ${KVD_VERSION}`, isRestored: false};
   await dataDir.create(marker, async () => {
-    const wal = await Wal.create({...walPorts(ports), metadata: first.identity});
+    const wal = await Wal.create({
+      ...walPorts(ports),
+      metadata: first.identity,
+      segmentBytes: walSegmentBytes,
+    });
     if (first.entries.length > 0) {
       await wal.append({entries: first.entries, hardState: first.hardState, sync: true});
     }

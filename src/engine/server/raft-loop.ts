@@ -49,6 +49,8 @@ export class RaftLoop {
   #inbox: Input[] = [];
   #turnDue = false;
   #inTurn = false;
+  /** Who waits for what raft decides in this turn. */
+  #decided: (() => void)[] = [];
   #stopped = false;
   #stopTicking: () => void = () => {};
   #lastTickMs = 0;
@@ -88,6 +90,7 @@ export class RaftLoop {
   async stop(): Promise<void> {
     this.#stopTicking();
     this.#stopped = true;
+    this.#tellDecided();
     await this.#log.drained();
   }
 
@@ -128,6 +131,15 @@ export class RaftLoop {
     });
   }
 
+  /** Resolves when raft has decided: `actions.installSnapshot` was called, or it does not want this image. */
+  announce(snapshot: Message & {type: 'snapshot'}): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#decided.push(resolve);
+      this.receive([snapshot]);
+    });
+  }
+
   lost(to: MemberId): void {
     this.#put((raft) => raft.unreachable(to));
   }
@@ -165,6 +177,8 @@ export class RaftLoop {
 
   /** Cuts the log in memory and on disk up to and including this entry. */
   compact(point: {index: Index; term: Term}): void {
+    // The store may end a flush after the loop has stopped: the log is being closed then.
+    if (this.#stopped) return;
     this.#raft.compact(point.index);
     this.#log.compact(point);
   }
@@ -191,6 +205,12 @@ export class RaftLoop {
     } finally {
       this.#inTurn = false;
     }
+    this.#tellDecided();
+  }
+
+  #tellDecided(): void {
+    if (this.#decided.length === 0) return;
+    for (const resolve of this.#decided.splice(0)) resolve();
   }
 
   #carryOut(ready: Ready): void {
@@ -255,6 +275,7 @@ export class RaftLoop {
     if (this.#stopped) return;
     this.#stopTicking();
     this.#stopped = true;
+    this.#tellDecided();
     this.#options.actions.failed(error);
   }
 }

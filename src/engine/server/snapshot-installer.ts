@@ -12,7 +12,7 @@ import type {WatchHub} from '../watch/watch-hub.ts';
 import type {Applier} from './applier.ts';
 import type {RaftLoop} from './raft-loop.ts';
 import {runSlices} from './run-slices.ts';
-import type {Snapshotter} from './snapshotter.ts';
+import type {SnapshotMessage, Snapshotter} from './snapshotter.ts';
 
 export interface SnapshotInstallerOptions {
   readonly snapshotter: Snapshotter;
@@ -30,6 +30,8 @@ export interface SnapshotInstallerOptions {
 export class SnapshotInstaller {
   readonly #options: SnapshotInstallerOptions;
   #installing: Promise<void> | undefined;
+  /** The image that arrives at present. */
+  #transfer: {readonly interrupt: () => void; readonly ended: Promise<void>} | undefined;
 
   constructor(options: SnapshotInstallerOptions) {
     this.#options = options;
@@ -40,12 +42,38 @@ export class SnapshotInstaller {
     return this.#installing ?? Promise.resolve();
   }
 
-  /** Another member sends its image. Raft hears of it when it is whole. */
+  /**
+   * Another member sends its image. Raft hears of it when it is whole. One at a time, the newest: what a deposed
+   * leader sends may hang until its link is given up.
+   */
   async receive(from: MemberId, message: Message, chunks: AsyncIterable<Uint8Array>): Promise<void> {
     if (message.type !== 'snapshot') throw new EngineError({code: 'snapshotInvalid', detail: message.type});
+    while (this.#transfer !== undefined) {
+      this.#transfer.interrupt();
+      await this.#transfer.ended;
+    }
+    let interrupt = () => {};
+    const interrupted = new Promise<never>((_resolve, reject) => {
+      interrupt = () =>
+        reject(new EngineError({code: 'snapshotInvalid', detail: 'another one takes its place'}));
+    });
+    interrupted.catch(() => {});
+    const received = this.#receive({...message, from}, interruptible(chunks, interrupted));
+    const forget = () => {
+      this.#transfer = undefined;
+    };
+    this.#transfer = {interrupt, ended: received.then(forget, forget)};
+    await received;
+  }
+
+  async #receive(announced: SnapshotMessage, chunks: AsyncIterable<Uint8Array>): Promise<void> {
     const {snapshotter, applier, loop} = this.#options;
-    const announced = {...message, from};
-    if (await snapshotter.receive(announced, chunks, applier.index)) loop().receive([announced]);
+    // The image that arrived before takes its place first: it must not be thrown away under raft's feet.
+    await this.available();
+    if (!(await snapshotter.receive(announced, chunks, applier.index))) return;
+    await loop().announce(announced);
+    // Kept, it would be the newest store at the next start.
+    if (this.#installing === undefined) await snapshotter.discard();
   }
 
   /** Raft wants the image that has arrived. */
@@ -67,5 +95,22 @@ export class SnapshotInstaller {
     loop().snapshotInstalled(meta);
     applier.resume(meta.index);
     logger.info('snapshot installed', {index: meta.index, revision: stateMachine.mvcc.currentRevision()});
+  }
+}
+
+/** The same chunks, until `interrupted` rejects; the source may hang as long as it likes. */
+async function* interruptible(
+  chunks: AsyncIterable<Uint8Array>,
+  interrupted: Promise<never>,
+): AsyncGenerator<Uint8Array, void> {
+  const source = chunks[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await Promise.race([source.next(), interrupted]);
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    source.return?.().catch(() => {});
   }
 }

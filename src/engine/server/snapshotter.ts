@@ -51,9 +51,12 @@ export class Snapshotter {
     const due = applied - this.#lastCut >= snapshotCount || logBytes() > RAFT_LOG_BYTES_MAX;
     if (!due || this.#cutting) return;
     this.#cutting = true;
-    this.#cut(applied).finally(() => {
-      this.#cutting = false;
-    });
+    this.#cut(applied)
+      // A store that fails ends the member by itself; one that stops needs no cut.
+      .catch((error: unknown) => this.#options.logger.warn('log not cut', {error: String(error)}))
+      .finally(() => {
+        this.#cutting = false;
+      });
   }
 
   async #cut(applied: Index): Promise<void> {

@@ -1,11 +1,12 @@
 /**
- * The store's place in the data dir: `store/<number>/`, the highest number being the newest. A snapshot from
- * another member fills the next number; it counts from the moment its backend carries an applied mark, which is
- * written with its last record, so a crash at any time leaves exactly one newest whole store.
+ * The store's place in the data dir: `store/<number>/`. A snapshot from another member fills the next number; it
+ * counts from the moment its backend carries an applied mark, which is written with its last record. Every whole
+ * store is a state that was committed, so the one that is furthest is the member's.
  */
 
 import {EngineError} from '../errors.ts';
 import type {Backend, BackendOpener, Disk} from '../ports.ts';
+import type {Index} from '../types.ts';
 import {STORE_FOLDER} from './data-dir.ts';
 
 export class StoreFolder {
@@ -15,18 +16,26 @@ export class StoreFolder {
     this.#disk = disk;
   }
 
-  /** Opens the newest whole store, or a fresh first one; half-filled ones are removed. */
+  /**
+   * Opens the whole store that is furthest, or a fresh first one; others are removed. Mostly there is one. A crash
+   * may leave another member's image that was complete, but behind what the log brought meanwhile.
+   */
   async open(opener: BackendOpener): Promise<Backend> {
-    const newestFirst = (await this.#numbers()).reverse();
-    for (const number of newestFirst) {
+    let best: {readonly path: string; readonly backend: Backend; readonly index: Index} | undefined;
+    for (const number of await this.#numbers()) {
       const path = pathOf(number);
       const backend = await opener.open(path);
-      const isOldest = number === newestFirst.at(-1);
-      if (backend.applied() !== undefined || isOldest) {
-        await this.keepOnly(path);
-        return backend;
+      const index = backend.applied()?.index ?? 0;
+      if (best !== undefined && index <= best.index) {
+        await backend.close();
+        continue;
       }
-      await backend.close();
+      await best?.backend.close();
+      best = {path, backend, index};
+    }
+    if (best !== undefined) {
+      await this.keepOnly(best.path);
+      return best.backend;
     }
     const path = pathOf(1);
     await this.#disk.makeFolder(path);
@@ -58,6 +67,8 @@ export class StoreFolder {
   async #numbers(): Promise<number[]> {
     if (!(await this.#disk.exists(STORE_FOLDER))) {
       await this.#disk.makeFolder(STORE_FOLDER);
+      // Else a power failure may take the whole store away, long after the log has been cut by what it holds.
+      await this.#disk.syncFolder('.');
       return [];
     }
     const names = await this.#disk.list(STORE_FOLDER);

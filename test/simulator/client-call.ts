@@ -1,0 +1,84 @@
+/**
+ * A client's way to a member: the request takes time to get there, the answer to get back, and either may be lost.
+ * What a client can know afterwards is one of three things: the answer, a refusal that is certain, or nothing.
+ */
+
+import {AssertionError, EngineError, type EngineErrorCode} from '../../src/engine/errors.ts';
+import type {Server} from '../../src/engine/server/server.ts';
+import type {SimulatedMember} from './simulated-member.ts';
+import type {SimulatedNetwork} from './simulated-network.ts';
+
+export type Outcome<Result> =
+  | {readonly kind: 'answer'; readonly result: Result}
+  | {readonly kind: 'refused'; readonly code: EngineErrorCode | 'unreachable'}
+  | {readonly kind: 'unknown'; readonly code: string};
+
+/** After these nobody knows whether the write will take effect. */
+const UNKNOWN = new Set<EngineErrorCode>([
+  'timeout',
+  'timeoutLeaderFailed',
+  'timeoutConnectionLost',
+  'timeoutWaitingForApply',
+  'stopped',
+  'canceled',
+  'leaderChanged',
+  'leaderTransferTimeout',
+  'unhealthy',
+]);
+
+export interface CallOptions {
+  readonly network: SimulatedNetwork;
+  readonly member: SimulatedMember;
+  /** How long the client has patience, milliseconds. */
+  readonly timeoutMs: number;
+  readonly onAssertion: (error: unknown) => void;
+}
+
+export async function callMember<Result>(
+  {network, member, timeoutMs, onAssertion}: CallOptions,
+  act: (server: Server, signal: AbortSignal) => Promise<Result>,
+): Promise<Outcome<Result>> {
+  const {queue} = network;
+  await queue.sleep(network.delayMs());
+  const {life} = member;
+  const server = life?.server;
+  if (life === undefined || server === undefined || life.isStopping) {
+    await queue.sleep(network.delayMs());
+    return {kind: 'refused', code: 'unreachable'};
+  }
+  const abort = new AbortController();
+  const outcome = await new Promise<Outcome<Result>>((resolve) => {
+    let isSettled = false;
+    const settle = (settled: Outcome<Result>) => {
+      if (isSettled) return;
+      isSettled = true;
+      cancelTimer();
+      forget();
+      resolve(settled);
+    };
+    const cancelTimer = queue.after(timeoutMs, () => {
+      life.clock.enter(() => abort.abort());
+      settle({kind: 'unknown', code: 'patience'});
+    });
+    const forget = life.onEnd(() => {
+      // The process may have ended from within a call: the client hears of it by an event.
+      queue.after(network.delayMs(), () => settle({kind: 'unknown', code: 'died'}));
+    });
+    life.clock.enter(() => {
+      act(server, abort.signal).then(
+        (result) => settle({kind: 'answer', result}),
+        (error: unknown) => {
+          if (error instanceof EngineError) {
+            const {code} = error;
+            settle(UNKNOWN.has(code) ? {kind: 'unknown', code} : {kind: 'refused', code});
+            return;
+          }
+          if (error instanceof AssertionError || error instanceof Error) onAssertion(error);
+          settle({kind: 'unknown', code: String(error)});
+        },
+      );
+    });
+  });
+  await queue.sleep(network.delayMs());
+  return outcome;
+}

@@ -1,0 +1,127 @@
+/**
+ * What must be true after every step, on every member: at most one leader in a term, nothing that only grows goes
+ * back, and whoever has applied the same index has the same state, which is the model's.
+ */
+
+import type {AppliedMark} from '../../src/engine/types.ts';
+import type {Violate} from './history.ts';
+import type {KvModel} from './kv-model.ts';
+import type {Life, MemberObserver, SimulatedMember} from './simulated-member.ts';
+
+type Entry = Parameters<MemberObserver['applying']>[2];
+
+interface Seen {
+  term: number;
+  commit: number;
+  applied: number;
+  /** Of the store, which a snapshot may move on without an entry. */
+  marked: number;
+}
+
+export class Invariants {
+  readonly #model: KvModel;
+  readonly #violate: Violate;
+  readonly #onRevoked: (id: bigint, options: {isExpired: boolean}) => void;
+  readonly #leaders = new Map<number, string>();
+  /** By index: the term of its entry, and hash and revision after it. */
+  readonly #log: ({term: number; hash: number; revision: number} | undefined)[] = [];
+  readonly #lives = new WeakMap<Life, Seen>();
+  elections = 0;
+
+  constructor(
+    model: KvModel,
+    violate: Violate,
+    onRevoked: (id: bigint, options: {isExpired: boolean}) => void,
+  ) {
+    this.#model = model;
+    this.#violate = violate;
+    this.#onRevoked = onRevoked;
+  }
+
+  /** The first member that applies an entry also moves the model. */
+  applying(member: SimulatedMember, {index, term, proposal}: Entry): void {
+    const model = this.#model;
+    const known = this.#log[index];
+    if (known !== undefined) {
+      if (known.term !== term)
+        this.#violate(
+          'log matching',
+          `${member.name} applies ${index} of term ${term}, others of ${known.term}`,
+        );
+      return;
+    }
+    if (index > model.index + 1)
+      this.#violate(
+        'log matching',
+        `${member.name} applies ${index}, but nobody has applied ${model.index + 1}`,
+      );
+    if (index <= model.index) return;
+    const command = proposal?.command;
+    const isRevoke = command?.type === 'leaseRevoke' && model.leases.has(command.id);
+    model.apply(index, term, command);
+    if (isRevoke && !model.leases.has(command.id))
+      this.#onRevoked(command.id, {isExpired: command.proposerTerm !== 0});
+  }
+
+  marked(member: SimulatedMember, life: Life, mark: AppliedMark): void {
+    const revision = life.opened?.stateMachine.mvcc.currentRevision() ?? 0;
+    const known = this.#log[mark.index];
+    if (known === undefined) {
+      this.#log[mark.index] = {term: mark.term, hash: mark.hash, revision};
+      if (this.#model.index === mark.index && this.#model.revision !== revision)
+        this.#violate(
+          'state',
+          `${member.name} is at revision ${revision}, the model at ${this.#model.revision}`,
+        );
+      return;
+    }
+    if (known.hash !== mark.hash || known.revision !== revision || known.term !== mark.term) {
+      const own = `hash ${mark.hash}, revision ${revision}, term ${mark.term}`;
+      this.#violate(
+        'state hash',
+        `${member.name} at index ${mark.index} has ${own}; others have hash ${known.hash}, revision ${known.revision}, term ${known.term}`,
+      );
+    }
+  }
+
+  /** Any member, after any step. */
+  check(member: SimulatedMember): void {
+    const {life} = member;
+    const loop = life?.replica?.loop;
+    if (life === undefined || loop === undefined || life.opened === undefined) return;
+    const {term, commit, applied, role, lastIndex} = loop.status();
+    if (role === 'leader') this.#leads(member, term);
+    const seen = this.#lives.get(life);
+    const marked = life.opened.store.applied().index;
+    if (seen === undefined) {
+      this.#lives.set(life, {term, commit, applied, marked});
+      return;
+    }
+    if (term < seen.term) this.#back(member, 'term', seen.term, term);
+    if (commit < seen.commit) this.#back(member, 'commit index', seen.commit, commit);
+    if (applied < seen.applied) this.#back(member, 'applied index', seen.applied, applied);
+    if (marked < seen.marked) this.#back(member, 'store', seen.marked, marked);
+    if (applied > commit)
+      this.#violate('raft', `${member.name} applied ${applied} beyond its commit ${commit}`);
+    if (commit > lastIndex)
+      this.#violate('raft', `${member.name} has commit ${commit} beyond its log ${lastIndex}`);
+    seen.term = term;
+    seen.commit = commit;
+    seen.applied = applied;
+    seen.marked = marked;
+  }
+
+  #leads(member: SimulatedMember, term: number): void {
+    const known = this.#leaders.get(term);
+    if (known === undefined) {
+      this.#leaders.set(term, member.name);
+      this.elections++;
+    } else if (known !== member.name) {
+      this.#violate('election safety', `${known} and ${member.name} both lead in term ${term}`);
+    }
+  }
+
+  #back(member: SimulatedMember, what: string, from: number, to: number): void {
+    this.#violate('monotone', `${member.name}: its ${what} went from ${from} back to ${to}`);
+  }
+}

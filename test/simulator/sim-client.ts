@@ -1,0 +1,251 @@
+/**
+ * A client: one question after the other, to whichever member it likes, of all kinds there are. It writes down what
+ * it asked and what it was told; whether that was right is the history's to say.
+ */
+
+import {CompareResult, CompareTarget, type TxnRequest} from '../../src/engine/types.ts';
+import {callMember, type Outcome} from './client-call.ts';
+import type {History} from './history.ts';
+import type {LeaseBook} from './lease-book.ts';
+import {bytesOf, compareOf, deleteOf, putOf, rangeOf} from './requests.ts';
+import type {SeededRandom} from './seeded-random.ts';
+import type {SimulatedMember} from './simulated-member.ts';
+import type {SimulatedNetwork} from './simulated-network.ts';
+import type {Trace} from './trace.ts';
+
+export interface SimClientOptions {
+  readonly name: string;
+  readonly network: SimulatedNetwork;
+  readonly random: SeededRandom;
+  readonly trace: Trace;
+  readonly history: History;
+  readonly leases: LeaseBook;
+  readonly members: () => readonly SimulatedMember[];
+  readonly keyCount: number;
+  readonly valueBytesMax: number;
+  readonly pauseMsMax: number;
+  readonly onAssertion: (error: unknown) => void;
+}
+
+type Operation = (member: SimulatedMember, label: string) => Promise<Outcome<unknown>>;
+
+export class SimClient {
+  readonly #options: SimClientOptions;
+  #isStopped = false;
+  #member: SimulatedMember | undefined;
+  #sequence = 0;
+  operations = 0;
+
+  constructor(options: SimClientOptions) {
+    this.#options = options;
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  /** Resolves after `stop`, when the last question has been answered or given up. */
+  async run(): Promise<void> {
+    const {random, network, members, trace, name, pauseMsMax} = this.#options;
+    while (!this.#isStopped) {
+      await network.queue.sleep((random.below(1_000) / 1_000) * pauseMsMax);
+      const all = members();
+      if (this.#member === undefined || !all.includes(this.#member) || random.below(8) === 0)
+        this.#member = all[random.below(all.length)];
+      const label = `${name}.${++this.#sequence}`;
+      const [kind, operation] = this.#choose();
+      this.operations++;
+      const outcome = await operation(this.#member, label);
+      trace.note(
+        `${label} ${kind} at ${this.#member.name}: ${outcome.kind === 'answer' ? 'ok' : outcome.code}`,
+      );
+      // As clients do: another member may know better.
+      if (outcome.kind !== 'answer') {
+        this.#member = undefined;
+        await network.queue.sleep(random.below(50));
+      }
+    }
+  }
+
+  #choose(): [string, Operation] {
+    const dice = this.#options.random.below(100);
+    if (dice < 34) return ['put', (member, label) => this.#put(member, label)];
+    if (dice < 50) return ['get', (member) => this.#range(member, false)];
+    if (dice < 58) return ['serializable get', (member) => this.#range(member, true)];
+    if (dice < 72) return ['txn', (member, label) => this.#txn(member, label)];
+    if (dice < 80) return ['delete', (member) => this.#delete(member)];
+    if (dice < 82) return ['compact', (member) => this.#compact(member)];
+    if (dice < 86) return ['grant', (member) => this.#grant(member)];
+    if (dice < 95) return ['renew', (member) => this.#renew(member)];
+    if (dice < 96) return ['revoke', (member) => this.#revoke(member)];
+    if (dice < 98) return ['time to live', (member) => this.#timeToLive(member)];
+    return ['status', (member) => this.#status(member)];
+  }
+
+  #call<Result>(
+    member: SimulatedMember,
+    act: Parameters<typeof callMember<Result>>[1],
+  ): Promise<Outcome<Result>> {
+    const {network, random, onAssertion} = this.#options;
+    const timeoutMs = random.below(10) === 0 ? 20 + random.below(500) : 10_000;
+    return callMember({network, member, timeoutMs, onAssertion}, act);
+  }
+
+  async #put(member: SimulatedMember, label: string): Promise<Outcome<unknown>> {
+    const {history, random, leases} = this.#options;
+    const lease = random.below(4) === 0 ? (leases.pick(random) ?? 0n) : 0n;
+    const request = putOf(this.#key(), this.#value(label), {lease, prevKv: random.below(3) === 0});
+    const values = [Buffer.from(request.value).toString('latin1')];
+    const asked = history.ask(label, values);
+    const outcome = await this.#call(member, (server, signal) => server.put(request, signal));
+    if (outcome.kind === 'answer')
+      history.put(asked, request, outcome.result.header.revision, outcome.result.result.prevKv);
+    else if (outcome.kind === 'refused') history.refused(values);
+    return outcome;
+  }
+
+  async #delete(member: SimulatedMember): Promise<Outcome<unknown>> {
+    const {history, random} = this.#options;
+    const [key, rangeEnd] = this.#keys();
+    const request = deleteOf(key, random.below(5) === 0 ? rangeEnd : '', {prevKv: random.below(2) === 0});
+    const asked = history.ask('delete');
+    const outcome = await this.#call(member, (server, signal) => server.deleteRange(request, signal));
+    if (outcome.kind === 'answer')
+      history.deleteRange(asked, request, outcome.result.header.revision, outcome.result.result);
+    return outcome;
+  }
+
+  async #range(member: SimulatedMember, serializable: boolean): Promise<Outcome<unknown>> {
+    const {history, random} = this.#options;
+    const [key, rangeEnd] = this.#keys();
+    const asked = history.ask('get');
+    const revision = random.below(6) === 0 ? 1 + random.below(asked.floor) : 0;
+    const request = rangeOf(key, random.below(3) === 0 ? rangeEnd : '', {serializable, revision});
+    const outcome = await this.#call(member, (server) => server.range(request));
+    if (outcome.kind === 'answer')
+      history.range(asked, request, outcome.result.header.revision, outcome.result.result);
+    return outcome;
+  }
+
+  async #txn(member: SimulatedMember, label: string): Promise<Outcome<unknown>> {
+    const {history, random} = this.#options;
+    const [key, other] = [this.#key(), this.#key()];
+    const compare = this.#compare(key);
+    const values = ['s', 'f', 'o'].map((branch) => `${this.#value(label)}${branch}`);
+    const request: TxnRequest = {
+      compare: [compare],
+      success: [
+        {requestRange: rangeOf(key)},
+        {requestPut: putOf(key, values[0])},
+        ...(other !== key && random.below(2) === 0 ? [{requestPut: putOf(other, values[2])}] : []),
+      ],
+      failure:
+        random.below(2) === 0
+          ? [{requestRange: rangeOf(key)}]
+          : [{requestRange: rangeOf(other)}, {requestPut: putOf(other, values[1])}],
+    };
+    const asked = history.ask(label, values);
+    const outcome = await this.#call(member, (server, signal) => server.txn(request, signal));
+    if (outcome.kind === 'answer')
+      history.txn(asked, request, outcome.result.header.revision, outcome.result.result);
+    else if (outcome.kind === 'refused') history.refused(values);
+    return outcome;
+  }
+
+  async #compact(member: SimulatedMember): Promise<Outcome<unknown>> {
+    const {history, random} = this.#options;
+    const asked = history.ask('compact');
+    const revision = Math.max(1, asked.floor - random.below(40));
+    const request = {revision, physical: random.below(2) === 0};
+    const outcome = await this.#call(member, (server, signal) => server.compact(request, signal));
+    if (outcome.kind === 'answer') history.other(asked, outcome.result.header.revision);
+    return outcome;
+  }
+
+  async #grant(member: SimulatedMember): Promise<Outcome<unknown>> {
+    const {history, random, leases} = this.#options;
+    const ttlSeconds = 2 + random.below(6);
+    const asked = history.ask('grant');
+    const id = leases.newId();
+    const askedMs = this.#options.network.queue.nowMs;
+    const outcome = await this.#call(member, (server) => server.leaseGrant({id, ttlSeconds}));
+    if (outcome.kind === 'answer') {
+      history.other(asked, outcome.result.header.revision);
+      leases.granted(id, {ttlSeconds: outcome.result.result.ttlSeconds, askedMs});
+    }
+    return outcome;
+  }
+
+  async #renew(member: SimulatedMember): Promise<Outcome<unknown>> {
+    const {random, leases} = this.#options;
+    const id = leases.pick(random);
+    if (id === undefined) return {kind: 'answer', result: undefined};
+    const askedMs = this.#options.network.queue.nowMs;
+    const outcome = await this.#call(member, (server) => server.leaseRenew(id));
+    if (outcome.kind === 'answer')
+      leases.renewed(id, {ttlSeconds: outcome.result.result.ttlSeconds, askedMs});
+    return outcome;
+  }
+
+  async #revoke(member: SimulatedMember): Promise<Outcome<unknown>> {
+    const {random, leases} = this.#options;
+    const id = leases.pick(random);
+    if (id === undefined) return {kind: 'answer', result: undefined};
+    leases.revoking(id);
+    return this.#call(member, (server) => server.leaseRevoke(id));
+  }
+
+  async #timeToLive(member: SimulatedMember): Promise<Outcome<unknown>> {
+    const {random, leases} = this.#options;
+    const id = leases.pick(random);
+    if (id === undefined) return {kind: 'answer', result: undefined};
+    const outcome = await this.#call(member, (server) => server.leaseTimeToLive({id, keys: true}));
+    if (outcome.kind === 'answer') leases.told(id, outcome.result.result);
+    return outcome;
+  }
+
+  async #status(member: SimulatedMember): Promise<Outcome<unknown>> {
+    const {history} = this.#options;
+    const asked = history.ask('hash');
+    const outcome = await this.#call(member, (server) => server.hashKv(0));
+    if (outcome.kind === 'answer') history.other(asked, outcome.result.header.revision);
+    return outcome;
+  }
+
+  #compare(key: string) {
+    const {random, history} = this.#options;
+    switch (random.below(4)) {
+      case 0:
+        return compareOf(key, {target: CompareTarget.create, result: CompareResult.equal, createRevision: 0});
+      case 1:
+        return compareOf(key, {
+          target: CompareTarget.mod,
+          result: CompareResult.less,
+          modRevision: history.floor - random.below(10),
+        });
+      case 2:
+        return compareOf(key, {
+          target: CompareTarget.value,
+          result: CompareResult.greater,
+          value: bytesOf('c2'),
+        });
+      default:
+        return compareOf(key, {target: CompareTarget.version, result: CompareResult.greater, version: 3});
+    }
+  }
+
+  #key(): string {
+    return `k${String(this.#options.random.below(this.#options.keyCount)).padStart(3, '0')}`;
+  }
+
+  #keys(): [string, string] {
+    const [a, b] = [this.#key(), this.#key()].sort();
+    return [a, `${b}\0`];
+  }
+
+  /** Unique by its label. */
+  #value(label: string): string {
+    const {random, valueBytesMax} = this.#options;
+    return `${label}${'.'.repeat(random.below(Math.max(1, valueBytesMax)))}`;
+  }
+}

@@ -1,0 +1,451 @@
+/**
+ * A whole cluster from one seed: machines, network, faults, clients and watchers on one queue of events, the
+ * production engine in the midst, and everything that it says and does held against the model.
+ */
+
+import {AssertionError, EngineError} from '../../src/engine/errors.ts';
+import type {ServerConfig} from '../../src/engine/server/server-config.ts';
+import {EventQueue} from './event-queue.ts';
+import {FAULT_KINDS, type FaultKind, FaultSchedule} from './fault-schedule.ts';
+import {History} from './history.ts';
+import {Invariants} from './invariants.ts';
+import {KvModel} from './kv-model.ts';
+import {LeaseBook} from './lease-book.ts';
+import {MemberAdmin} from './member-admin.ts';
+import {rangeOf} from './requests.ts';
+import {SeededRandom} from './seeded-random.ts';
+import {SimClient} from './sim-client.ts';
+import {SimWatcher} from './sim-watcher.ts';
+import {SimulatedMember} from './simulated-member.ts';
+import {SimulatedNetwork} from './simulated-network.ts';
+import {Trace} from './trace.ts';
+
+/** After the last fault everything must be well within this time, virtual milliseconds. */
+const CONVERGENCE_MS = 60_000;
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Operations of clients after which the run comes to its end. */
+  readonly operations: number;
+  readonly overrides?: Partial<Swarm>;
+  readonly listener?: ((line: string) => void) | undefined;
+}
+
+/** What a seed decides once for its run. */
+export interface Swarm {
+  readonly members: number;
+  readonly clients: number;
+  readonly watchers: number;
+  readonly keyCount: number;
+  readonly valueBytesMax: number;
+  readonly snapshotCount: number;
+  readonly catchupEntries: number;
+  readonly walSegmentBytes: number;
+  readonly heartbeatMs: number;
+  readonly electionMs: number;
+  readonly clientPauseMsMax: number;
+  readonly faultPauseMsMax: number;
+  readonly clockRateMax: number;
+  readonly changesMembers: boolean;
+  readonly kinds: readonly FaultKind[];
+}
+
+export interface Violation {
+  readonly invariant: string;
+  readonly detail: string;
+  readonly step: number;
+  readonly atMs: number;
+}
+
+export interface SimulationReport {
+  readonly seed: number;
+  readonly violation: Violation | undefined;
+  readonly swarm: Swarm;
+  readonly hash: string;
+  readonly steps: number;
+  readonly virtualMs: number;
+  readonly operations: number;
+  readonly answered: number;
+  readonly acknowledgedWrites: number;
+  readonly revision: number;
+  readonly elections: number;
+  readonly watchEvents: number;
+  readonly expiredLeases: number;
+  readonly memberChanges: number;
+  readonly faults: ReadonlyMap<FaultKind, number>;
+  readonly tail: (lines: number) => readonly string[];
+}
+
+class Stopped extends Error {}
+
+export class SimulatedCluster {
+  readonly queue = new EventQueue();
+  readonly trace: Trace;
+  readonly network: SimulatedNetwork;
+  readonly model = new KvModel();
+  readonly history: History;
+  readonly leases: LeaseBook;
+  readonly invariants: Invariants;
+  readonly members: SimulatedMember[] = [];
+  readonly swarm: Swarm;
+  readonly #options: SimulationOptions;
+  readonly #random: SeededRandom;
+  readonly #clients: SimClient[] = [];
+  readonly #watchers: SimWatcher[] = [];
+  readonly #faults: FaultSchedule;
+  readonly admin: MemberAdmin;
+  violation: Violation | undefined;
+  isHealed = false;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    this.#random = new SeededRandom(options.seed * 7919 + 1);
+    this.trace = new Trace(() => this.queue.nowMs);
+    this.trace.listener = options.listener;
+    this.swarm = {...drawSwarm(this.#random), ...options.overrides};
+    const violate = (invariant: string, detail: string) => this.violate(invariant, detail);
+    this.network = new SimulatedNetwork(this.queue, this.#fork());
+    this.history = new History(this.model, violate);
+    this.leases = new LeaseBook(() => this.queue.nowMs, violate);
+    this.leases.clockRateMax = this.swarm.clockRateMax;
+    this.invariants = new Invariants(this.model, violate, (id, how) => this.leases.gone(id, how));
+    for (let place = 1; place <= this.swarm.members; place++) this.#addMachine(place);
+    this.admin = new MemberAdmin({
+      network: this.network,
+      random: this.#fork(),
+      trace: this.trace,
+      members: this.members,
+      onAssertion: (error) => this.#asserted(error),
+      configFor: (name, others) => this.#configOf(name, others),
+    });
+    this.#faults = new FaultSchedule({
+      kinds:
+        this.swarm.members === 1 ? this.swarm.kinds.filter((kind) => kind !== 'syncError') : this.swarm.kinds,
+      random: this.#fork(),
+      network: this.network,
+      members: this.members,
+      trace: this.trace,
+      pauseMsMax: this.swarm.faultPauseMsMax,
+      clockRateMax: this.swarm.clockRateMax,
+      onAssertion: (error) => this.#asserted(error),
+    });
+  }
+
+  violate(invariant: string, detail: string): void {
+    if (this.violation !== undefined) return;
+    this.violation = {invariant, detail, step: this.queue.steps, atMs: this.queue.nowMs};
+    this.trace.note(`VIOLATION of ${invariant}: ${detail}`);
+  }
+
+  async run(): Promise<SimulationReport> {
+    const onRejection = (error: unknown) => {
+      this.violate(
+        'no unhandled rejection',
+        error instanceof Error ? (error.stack ?? error.message) : String(error),
+      );
+    };
+    process.on('unhandledRejection', onRejection);
+    try {
+      await this.#phases();
+    } catch (error) {
+      if (!(error instanceof Stopped))
+        this.violate('no exception', error instanceof Error ? (error.stack ?? error.message) : String(error));
+    } finally {
+      process.off('unhandledRejection', onRejection);
+    }
+    return this.#report();
+  }
+
+  async #phases(): Promise<void> {
+    for (const member of this.members) member.start();
+    if (this.#random.below(3) > 0)
+      await this.until(() => this.#leader() !== undefined, 30_000, 'a first leader');
+    this.#startClients();
+    this.#faults.start();
+    if (this.swarm.changesMembers) void this.admin.run();
+    await this.until(() => this.#operations() >= this.#options.operations, 3_600_000, 'operations');
+    this.isHealed = true;
+    this.#faults.heal();
+    this.admin.hurry();
+    for (const client of this.#clients) client.stop();
+    const finished = this.admin.stop();
+    await this.until(() => this.admin.isIdle && this.#hasConverged(), CONVERGENCE_MS, 'all members agree');
+    await this.drive(finished);
+    await this.#finalChecks();
+  }
+
+  /** Runs events until it is so. */
+  async until(isTrue: () => boolean, withinMs: number, what: string): Promise<void> {
+    const deadlineMs = this.queue.nowMs + withinMs;
+    while (!isTrue()) {
+      if (this.queue.nowMs > deadlineMs) {
+        this.violate('liveness', `not within ${withinMs} ms: ${what}; ${this.describe()}`);
+        throw new Stopped();
+      }
+      await this.step();
+    }
+  }
+
+  /** Runs events until the promise is settled. */
+  async drive<Result>(promise: Promise<Result>, withinMs = CONVERGENCE_MS): Promise<Result> {
+    let isSettled = false;
+    const settle = () => {
+      isSettled = true;
+    };
+    promise.then(settle, settle);
+    await this.until(() => isSettled, withinMs, 'a promise');
+    return promise;
+  }
+
+  async step(): Promise<void> {
+    if (!(await this.queue.step())) this.violate('liveness', 'nothing is left to happen');
+    for (const member of this.members) this.invariants.check(member);
+    if (this.violation !== undefined) throw new Stopped();
+  }
+
+  describe(): string {
+    const states = this.members.map((member) => {
+      const status = member.replica?.loop.status();
+      if (status === undefined) return `${member.name} ${member.isUp ? 'opening' : 'down'}`;
+      const {role, term, commit, applied, lastIndex} = status;
+      return `${member.name} ${role} t${term} ${applied}/${commit}/${lastIndex}${member.life?.isPublished ? '' : ' unpublished'}`;
+    });
+    return `${states.join(', ')}; admin ${this.admin.isIdle ? 'idle' : 'busy'}`;
+  }
+
+  #startClients(): void {
+    const {swarm} = this;
+    const members = () => this.members;
+    const onAssertion = (error: unknown) => this.#asserted(error);
+    for (let i = 1; i <= swarm.clients; i++) {
+      const client = new SimClient({
+        name: `c${i}`,
+        network: this.network,
+        random: this.#fork(),
+        trace: this.trace,
+        history: this.history,
+        leases: this.leases,
+        members,
+        keyCount: swarm.keyCount,
+        valueBytesMax: swarm.valueBytesMax,
+        pauseMsMax: swarm.clientPauseMsMax,
+        onAssertion,
+      });
+      this.#clients.push(client);
+      client.run().catch((error: unknown) => this.violate('client', (error as Error).stack ?? String(error)));
+    }
+    for (let i = 1; i <= swarm.watchers; i++) {
+      const random = this.#fork();
+      const from = random.below(swarm.keyCount);
+      const to = from + 1 + random.below(swarm.keyCount - from);
+      const keyOf = (place: number) => `k${String(place).padStart(3, '0')}`;
+      const watcher = new SimWatcher({
+        name: `w${i}`,
+        network: this.network,
+        random,
+        model: this.model,
+        violate: (invariant, detail) => this.violate(invariant, detail),
+        members,
+        from: keyOf(from),
+        to: random.below(3) === 0 ? '' : keyOf(to),
+        prevKv: random.below(2) === 0,
+        isSlow: random.below(3) === 0,
+      });
+      this.#watchers.push(watcher);
+    }
+    this.#disturbWatchers(this.#fork());
+  }
+
+  #disturbWatchers(random: SeededRandom): void {
+    if (this.#watchers.length === 0) return;
+    this.queue.after(200 + random.below(4_000), () => {
+      if (this.isHealed) return;
+      this.#watchers[random.below(this.#watchers.length)].reconnect();
+      this.#disturbWatchers(random);
+    });
+  }
+
+  #operations(): number {
+    return this.#clients.reduce((sum, {operations}) => sum + operations, 0);
+  }
+
+  #leader(): SimulatedMember | undefined {
+    return this.members.find((member) => member.replica?.loop.isLeader);
+  }
+
+  #hasConverged(): boolean {
+    const inside = this.members.filter((member) => !this.admin.isOutside(member));
+    const leader = this.#leader();
+    const opened = leader?.life?.opened;
+    if (leader === undefined || opened === undefined || inside.length === 0) return false;
+    const mark = opened.store.applied();
+    return inside.every(({life}) => {
+      const own = life?.opened?.store.applied();
+      return (
+        life?.isPublished === true &&
+        own?.index === mark.index &&
+        own.hash === mark.hash &&
+        life.replica?.loop.leader === leader.life?.opened?.identity.memberId
+      );
+    });
+  }
+
+  async #finalChecks(): Promise<void> {
+    this.trace.note('final checks');
+    for (const member of this.members) {
+      const server = member.server;
+      if (this.admin.isOutside(member) || server === undefined) continue;
+      const asked = this.history.ask(`last read at ${member.name}`);
+      const request = rangeOf('\0', '\0');
+      const {header, result} = await this.drive(server.range(request));
+      this.history.range(asked, request, header.revision, result);
+    }
+    await this.until(
+      () => this.#watchers.every(({isComplete}) => isComplete),
+      CONVERGENCE_MS,
+      this.#watching(),
+    );
+    await this.until(() => this.model.leases.size === 0, 40_000, 'all leases gone');
+    await this.#compareHashes();
+    for (const watcher of this.#watchers) watcher.stop();
+    this.history.finish();
+  }
+
+  #watching(): string {
+    return `watchers see everything: ${this.#watchers.map((watcher) => watcher.describe()).join('; ')}`;
+  }
+
+  async #compareHashes(): Promise<void> {
+    await this.until(() => this.#hasConverged(), CONVERGENCE_MS, 'all members agree at last');
+    const hashes = new Map<string, string>();
+    const {revision} = this.model;
+    for (const member of this.members) {
+      const server = member.server;
+      if (this.admin.isOutside(member) || server === undefined) continue;
+      const {result} = await this.drive(server.hashKv(revision));
+      hashes.set(member.name, `${result.hash}@${result.compactRevision}`);
+    }
+    if (new Set(hashes.values()).size > 1)
+      this.violate('hash kv', [...hashes].map(([name, hash]) => `${name}: ${hash}`).join(', '));
+  }
+
+  #addMachine(place: number): void {
+    const name = `m${place}`;
+    const member = new SimulatedMember({
+      name,
+      url: urlOf(place),
+      config: this.#configOf(name, undefined),
+      queue: this.queue,
+      network: this.network,
+      trace: this.trace,
+      seed: this.#random.below(2 ** 31),
+      walSegmentBytes: this.swarm.walSegmentBytes,
+      observer: {
+        applying: (one, _life, entry) => this.invariants.applying(one, entry),
+        marked: (one, life, mark) => this.invariants.marked(one, life, mark),
+        ended: (one, life, error) => {
+          if (error !== undefined && !life.isDoomed) this.#ended(one, error);
+        },
+      },
+    });
+    this.members.push(member);
+    this.#supervise(member, this.#fork());
+  }
+
+  /** A machine that is down is started again after a while. */
+  #supervise(member: SimulatedMember, random: SeededRandom): void {
+    const delayMs = this.isHealed ? 20 : 10 + random.below(random.below(3) === 0 ? 4_000 : 400);
+    this.queue.after(delayMs, () => {
+      if (!member.isUp && !this.admin.isHeld(member)) member.start();
+      this.#supervise(member, random);
+    });
+  }
+
+  #configOf(name: string, others: ReadonlyMap<string, readonly string[]> | undefined): ServerConfig {
+    const {swarm} = this;
+    const place = Number(name.slice(1));
+    const founders = Array.from({length: swarm.members}, (_, i) => [`m${i + 1}`, [urlOf(i + 1)]] as const);
+    return {
+      name,
+      initialAdvertisePeerURLs: [urlOf(place)],
+      advertiseClientURLs: [`http://${name}:2379`],
+      initialCluster: others ?? new Map(founders),
+      initialClusterState: others === undefined ? 'new' : 'existing',
+      initialClusterToken: 'simulation',
+      snapshotCount: swarm.snapshotCount,
+      snapshotCatchupEntries: swarm.catchupEntries,
+      heartbeatIntervalMs: swarm.heartbeatMs,
+      electionTimeoutMs: swarm.electionMs,
+      maxRequestBytes: 1_500_000,
+      quotaBackendBytes: 0,
+      autoCompaction: {mode: 'off'},
+      strictReconfigCheck: place % 2 === 0,
+      watchProgressNotifyIntervalMs: 700,
+    };
+  }
+
+  #ended(member: SimulatedMember, error: unknown): void {
+    // A member that joins may ask in vain; it is started again.
+    const isJoining = member.config.initialClusterState === 'existing';
+    if (isJoining && error instanceof EngineError && error.code === 'clusterMismatch') return;
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.violate('members stay up', `${member.name} ended: ${text}`);
+  }
+
+  #asserted(error: unknown): void {
+    if (error instanceof EngineError) return;
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.violate(error instanceof AssertionError ? 'assertion' : 'exception', text);
+  }
+
+  #fork(): SeededRandom {
+    return new SeededRandom(this.#random.below(2 ** 32));
+  }
+
+  #report(): SimulationReport {
+    const {queue, history} = this;
+    return {
+      seed: this.#options.seed,
+      violation: this.violation,
+      swarm: this.swarm,
+      hash: this.trace.digest(),
+      steps: queue.steps,
+      virtualMs: queue.nowMs,
+      operations: this.#operations(),
+      answered: history.answered,
+      acknowledgedWrites: history.acknowledgedWrites,
+      revision: this.model.revision,
+      elections: this.invariants.elections,
+      watchEvents: this.#watchers.reduce((sum, {events}) => sum + events, 0),
+      expiredLeases: this.leases.expired,
+      memberChanges: this.admin.changes,
+      faults: this.#faults.counts,
+      tail: (lines) => this.trace.tail(lines),
+    };
+  }
+}
+
+const urlOf = (place: number) => `http://m${place}:2380`;
+
+function drawSwarm(random: SeededRandom): Swarm {
+  const pick = <T>(...choices: T[]): T => choices[random.below(choices.length)];
+  const electionMs = pick(300, 1_000);
+  const members = pick(1, 3, 3, 3, 3, 5);
+  return {
+    members,
+    clients: 1 + random.below(8),
+    watchers: random.below(6),
+    keyCount: pick(2, 5, 20, 60),
+    valueBytesMax: pick(1, 20, 500),
+    snapshotCount: pick(5, 20, 100, 10_000),
+    catchupEntries: pick(1, 5, 30),
+    walSegmentBytes: pick(4_096, 16_384, 65_536),
+    heartbeatMs: electionMs / 10,
+    electionMs,
+    clientPauseMsMax: pick(5, 30, 200),
+    faultPauseMsMax: pick(300, 1_000, 3_000),
+    clockRateMax: pick(1.0001, 1.02, 1.2),
+    changesMembers: members > 1 && random.below(3) === 0,
+    kinds: random.below(8) === 0 ? [] : FAULT_KINDS.filter(() => random.below(5) < 2),
+  };
+}
