@@ -6,6 +6,7 @@
  * more often than CHECKPOINT_INTERVAL_MIN_MS for one lease, so that many leases cost little.
  */
 
+import {EngineError} from '../errors.ts';
 import {
   LEASE_CHECKPOINT_BATCH,
   LEASE_CHECKPOINT_INTERVAL_MIN_MS,
@@ -29,8 +30,10 @@ interface Deadline {
   ttlMs: number;
   expiresMs: number;
   checkpointMs: number;
-  /** A checkpoint since the last renewal: the next renewal has to take it back. */
-  checkpointed: boolean;
+  /** What the log says is left, or soon will, is less than the whole TTL: the next renewal has to take it back. */
+  needsReset: boolean;
+  /** That it was taken back is on its way through the log, and no checkpoint follows it. */
+  resetting: Promise<void> | undefined;
   revoking: boolean;
 }
 
@@ -79,22 +82,55 @@ export class LeaseExpirer {
     if (!this.leading) return;
     for (const {id, kind} of changes) {
       if (kind === 'revoked') this.#deadlines.delete(id);
-      const lease = kind === 'granted' ? this.#options.lease(id) : undefined;
-      if (lease !== undefined) this.#start(lease);
+      const lease = kind === 'revoked' ? undefined : this.#options.lease(id);
+      if (lease === undefined) continue;
+      if (kind === 'granted') this.#start(lease);
+      else this.#checkpointed(lease);
     }
   }
 
-  /** Starts the TTL anew. @returns the TTL in seconds, 0 when there is no such lease (any more) */
-  renew(id: LeaseId): number {
+  /** Mostly our own. One of a leader before us may come late, and say less than is left. */
+  #checkpointed(lease: LeaseRecord): void {
+    const deadline = this.#deadlines.get(lease.id);
+    if (deadline === undefined || lease.remainingTtlSeconds === 0 || deadline.resetting !== undefined) return;
+    deadline.needsReset = true;
+    const leftMs = deadline.expiresMs - this.#options.clock.monotonicMs();
+    if (leftMs > (lease.remainingTtlSeconds + 1) * 1000) deadline.checkpointMs = 0;
+  }
+
+  /**
+   * Starts the TTL anew. Resolves when whoever leads next will know: a checkpoint that says less is taken back first.
+   * @returns the TTL in seconds, 0 when there is no such lease (any more)
+   * @throws EngineError notPrimaryLessor when leadership was lost meanwhile, and what the log rejects with
+   */
+  async renew(id: LeaseId): Promise<number> {
+    const term = this.#term;
     const deadline = this.#deadlines.get(id);
     const lease = this.#options.lease(id);
     if (deadline === undefined || lease === undefined || deadline.revoking) return 0;
     this.#restart(deadline, deadline.ttlMs);
-    if (deadline.checkpointed) {
-      deadline.checkpointed = false;
-      this.#checkpoint([{id, remainingTtlSeconds: 0}]);
-    }
-    return lease.ttlSeconds;
+    if (deadline.needsReset) this.#reset(deadline);
+    if (deadline.resetting === undefined) return lease.ttlSeconds;
+    await deadline.resetting;
+    // The next leader may have begun to count before it heard of this.
+    if (this.#term !== term) throw new EngineError({code: 'notPrimaryLessor'});
+    return this.#options.lease(id) === undefined ? 0 : lease.ttlSeconds;
+  }
+
+  #reset(deadline: Deadline): void {
+    const leases = [{id: deadline.id, remainingTtlSeconds: 0}];
+    deadline.needsReset = false;
+    const forget = () => {
+      if (deadline.resetting === resetting) deadline.resetting = undefined;
+    };
+    const resetting = this.#options
+      .propose({type: 'leaseCheckpoint', leases})
+      .then(forget, (error: unknown) => {
+        deadline.needsReset = true;
+        forget();
+        throw error;
+      });
+    deadline.resetting = resetting;
   }
 
   /** Whole seconds left, rounded up; -1 when there is no such lease. */
@@ -112,7 +148,8 @@ export class LeaseExpirer {
       ttlMs,
       expiresMs: 0,
       checkpointMs: 0,
-      checkpointed: lease.remainingTtlSeconds > 0,
+      needsReset: lease.remainingTtlSeconds > 0,
+      resetting: undefined,
       revoking: false,
     };
     this.#restart(deadline, lease.remainingTtlSeconds > 0 ? lease.remainingTtlSeconds * 1000 : ttlMs);
@@ -141,7 +178,8 @@ export class LeaseExpirer {
         this.#revoke(deadline);
       } else if (deadline.checkpointMs <= nowMs) {
         deadline.checkpointMs = nowMs + checkpointIntervalMs(deadline.ttlMs);
-        deadline.checkpointed = true;
+        deadline.needsReset = true;
+        deadline.resetting = undefined;
         const remainingTtlSeconds = Math.ceil((deadline.expiresMs - nowMs) / 1000);
         checkpoints.push({id: deadline.id, remainingTtlSeconds});
         if (checkpoints.length === LEASE_CHECKPOINT_BATCH) {

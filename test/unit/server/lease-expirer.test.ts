@@ -47,7 +47,7 @@ describe('lease expirer', () => {
     expirer.lead(3);
     grant(1n, 10);
     await clock.advance(9_000);
-    expect(expirer.renew(1n)).toBe(10);
+    expect(await expirer.renew(1n)).toBe(10);
     await clock.advance(9_500);
     expect(revokes()).toEqual([]);
     expect(expirer.remainingSeconds(1n)).toBe(0);
@@ -78,9 +78,9 @@ describe('lease expirer', () => {
     grant(1n, 100);
     await clock.advance(30_000);
     proposed.length = 0;
-    expirer.renew(1n);
+    await expirer.renew(1n);
     expect(proposed).toEqual([{type: 'leaseCheckpoint', leases: [{id: 1n, remainingTtlSeconds: 0}]}]);
-    expirer.renew(1n);
+    await expirer.renew(1n);
     expect(proposed).toHaveLength(1);
   });
 
@@ -105,7 +105,7 @@ describe('lease expirer', () => {
     expirer.lead(3);
     grant(1n, 2);
     await clock.advance(2_500);
-    expect(expirer.renew(1n)).toBe(0);
+    expect(await expirer.renew(1n)).toBe(0);
     finish();
   });
 
@@ -115,7 +115,7 @@ describe('lease expirer', () => {
     expirer.resign();
     await clock.advance(60_000);
     expect(proposed).toEqual([]);
-    expect(expirer.renew(1n)).toBe(0);
+    expect(await expirer.renew(1n)).toBe(0);
   });
 
   it('Ensure that a hundred thousand leases that expire at once are all revoked, a bounded number at a time.', async () => {
