@@ -51,6 +51,26 @@ export const GRPC_RULES: readonly GrpcRule[] = [
     apply: replaced(/"ID": "\d+"/, '<id>'),
   },
   {
+    name: 'order of a lease’s keys',
+    reason: 'etcd has them in a hash table and answers in its chance order; kvd sorts them',
+    on: /time to live/,
+    apply: (text) =>
+      text.replace(
+        /"keys": \[([^\]]*)\]/,
+        (_, keys: string) =>
+          `keys ${keys
+            .split(/,\s*/)
+            .map((key) => key.trim())
+            .sort()}`,
+      ),
+  },
+  {
+    name: 'order of members',
+    reason: 'it goes by id, and an id goes by ports',
+    on: /cluster: /,
+    apply: replaced(/<(member|peer URL|client address) \d>|"m\d"/g, '<member>'),
+  },
+  {
     name: 'header of alarms',
     reason: 'etcd 3.4 leaves it out; newer versions have it',
     on: /alarm|raise it again|drop it again/,

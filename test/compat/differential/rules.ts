@@ -129,7 +129,10 @@ export const COMMAND_RULES: readonly Rule[] = [
     on: /snapshot (?:status|save)/,
     apply: rewritten((text) =>
       text
-        .replace(/[0-9a-f]{6,8}(,| +\|) +(\d+)(,| +\|) +\d+(,| +\|) +[\d.]+ kB/, '<hash> $2 <keys> <size>')
+        .replace(
+          /[0-9a-f]{6,8}(?:,| +\|| \xe2\x94\x82) +(\d+)(?:,| +\|| \xe2\x94\x82) +\d+(?:,| +\|| \xe2\x94\x82) +[\d.]+ kB/,
+          '<hash> $1 <keys> <size>',
+        )
         .replace(/("(?:hash|totalKey|totalSize|Hash|Keys|Size)"(?: : |:))\d+/g, '$1<content>')
         .replace(/"size":"[^"]*"/, '<size>'),
     ),
@@ -170,16 +173,16 @@ export const COMMAND_RULES: readonly Rule[] = [
     apply: replaced(/("member_id":)<member \d>/g, '$1<member>'),
   },
   {
-    name: 'order of members',
-    reason: 'it goes by id, and an id goes by ports and time',
-    on: /member (?:list|add|update|remove|promote)|--cluster/,
-    apply: rewritten(sortedMembers),
-  },
-  {
     name: 'widths of tables',
     reason: 'they go by the lengths of ids, versions and sizes; lines of text pad ids, too',
     on: /-w table|member/,
     apply: replaced(/ {2,}|-{2,}|(?:\xe2\x94[\x80\xac\xb4\xbc])+/g, ' '),
+  },
+  {
+    name: 'order of members',
+    reason: 'it goes by id, and an id goes by ports and time',
+    on: /member (?:list|add|update|remove|promote)|--cluster/,
+    apply: rewritten(sortedMembers),
   },
 ];
 

@@ -1,6 +1,6 @@
 /** Steps of the differential script: transactions. The script on the input: compares, success, failure. */
 
-import {type Step, step} from './step.ts';
+import {type Step, step, usage} from './step.ts';
 
 /** The three blocks of a transaction's input. */
 function txn(compares: readonly string[], success: readonly string[], failure: readonly string[]): string {
@@ -107,21 +107,21 @@ export const TXN_STEPS: readonly Step[] = [
   run([], ['put t/x --ignore-value', 'put t/y v --ignore-lease', 'get t/x', 'get t/y']),
   step('txn -i', {input: txn(['ver("t/x") > "0"'], ['get t/x'], [])}),
   step('txn --interactive -w json', {input: txn([], ['get t/x'], [])}),
-  step('txn extra', {input: '\n\n\n'}),
-  step('txn --unknown', {input: '\n\n\n'}),
-  step('txn', {input: ''}),
-  step('txn', {input: 'ver("t/x") > "0"\n'}),
-  step('txn', {input: 'ver(t/x) > "0"\n\n\n\n'}),
-  step('txn', {input: 'ver("t/x") >> "0"\n\n\n\n', kvdDiffers: PANIC}),
-  step('txn', {input: 'ver("t/x") >= "0"\n\n\n\n', kvdDiffers: PANIC}),
-  step('txn', {input: 'nonsense("t/x") > "0"\n\n\n\n'}),
-  step('txn', {input: 'ver("t/x") > "x"\n\n\n\n'}),
-  step('txn', {input: 'ver("t/x") > 0\n\n\n\n'}),
-  step('txn', {input: 'garbage\n\n\n\n'}),
-  step('txn', {input: '\nput\n\n\n'}),
+  usage('txn extra', {input: '\n\n\n'}),
+  usage('txn --unknown', {input: '\n\n\n'}),
+  usage('txn', {input: ''}),
+  usage('txn', {input: 'ver("t/x") > "0"\n'}),
+  usage('txn', {input: 'ver(t/x) > "0"\n\n\n\n'}),
+  usage('txn', {input: 'ver("t/x") >> "0"\n\n\n\n', kvdDiffers: PANIC}),
+  usage('txn', {input: 'ver("t/x") >= "0"\n\n\n\n', kvdDiffers: PANIC}),
+  usage('txn', {input: 'nonsense("t/x") > "0"\n\n\n\n'}),
+  usage('txn', {input: 'ver("t/x") > "x"\n\n\n\n'}),
+  usage('txn', {input: 'ver("t/x") > 0\n\n\n\n'}),
+  usage('txn', {input: 'garbage\n\n\n\n'}),
+  usage('txn', {input: '\nput\n\n\n'}),
   step('txn', {input: '\nput a b c\n\n\n'}),
-  step('txn', {input: '\nnonsense a\n\n\n'}),
-  step('txn', {input: '\nput --lease=zz a b\n\n\n'}),
-  step('txn', {input: '\nget a --unknown\n\n\n'}),
-  step('txn', {input: '\nput "unfinished\n\n\n'}),
+  usage('txn', {input: '\nnonsense a\n\n\n'}),
+  usage('txn', {input: '\nput --lease=zz a b\n\n\n'}),
+  usage('txn', {input: '\nget a --unknown\n\n\n'}),
+  usage('txn', {input: '\nput "unfinished\n\n\n'}),
 ];

@@ -30,6 +30,8 @@ export interface Step {
   readonly meanwhile?: readonly (readonly string[])[];
   /** The standard output is a message of this type, as with -w protobuf. */
   readonly message?: string;
+  /** The command refuses it by itself and asks no server, so that one run of it is enough. */
+  readonly isUsage?: boolean;
   /** Only for clusters of this size. */
   readonly members?: 1 | 3;
   /** The endpoint is that of a member that does not lead. */
@@ -48,6 +50,11 @@ type More = Omit<Step, 'args'>;
 export function step(line: string, more: More = {}): Step {
   const args = line.split(' ').filter((word) => word !== '');
   return {args: args.map((word) => (word === "''" ? '' : word)), ...more};
+}
+
+/** A step that the command line refuses by itself. */
+export function usage(line: string, more: More = {}): Step {
+  return {...step(line, more), isUsage: true};
 }
 
 /** A step whose words are given one by one. */
