@@ -39,6 +39,7 @@ export class EventQueue {
 
   /** Runs the next event and all that needs no time after it. @returns false when there is none */
   async step(): Promise<boolean> {
+    if (this.#heap.length === 0) await settle();
     for (let event = this.#pop(); event !== undefined; event = this.#pop()) {
       if (event.action === undefined) continue;
       this.#nowMs = event.atMs;

@@ -28,6 +28,8 @@ export interface SimulationOptions {
   /** Operations of clients after which the run comes to its end. */
   readonly operations: number;
   readonly overrides?: Partial<Swarm>;
+  /** Nothing happens by itself: no machine is started again, no client asks. For scenarios. */
+  readonly isManual?: boolean;
   readonly listener?: ((line: string) => void) | undefined;
 }
 
@@ -94,8 +96,13 @@ export class SimulatedCluster {
   readonly #watchers: SimWatcher[] = [];
   readonly #faults: FaultSchedule;
   readonly admin: MemberAdmin;
+  /** Clients that wait for an answer. */
+  #running = 0;
   violation: Violation | undefined;
   isHealed = false;
+  /** Ends of processes that a scenario expects; else they are violations. */
+  readonly ends: {readonly member: string; readonly error: unknown}[] = [];
+  expectsEnds = false;
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -138,6 +145,27 @@ export class SimulatedCluster {
   }
 
   async run(): Promise<SimulationReport> {
+    await this.#guarded(() => this.#phases());
+    return this.#report();
+  }
+
+  /** Starts all members, plays, and then holds everything against the model. @throws Error with the violation */
+  async play(scenario: () => Promise<void>): Promise<void> {
+    await this.#guarded(async () => {
+      for (const member of this.members) member.start();
+      await this.until(() => this.#hasConverged(), 30_000, 'a cluster');
+      await scenario();
+      this.#faults.heal();
+      for (const member of this.members) if (!member.isUp && !this.admin.isOutside(member)) member.start();
+      await this.until(() => this.#hasConverged(), CONVERGENCE_MS, 'all members agree');
+      await this.#finalChecks();
+    });
+    const {violation} = this;
+    if (violation === undefined) return;
+    throw new Error(`${violation.invariant}: ${violation.detail}\n${this.trace.tail(40).join('\n')}`);
+  }
+
+  async #guarded(action: () => Promise<void>): Promise<void> {
     const onRejection = (error: unknown) => {
       this.violate(
         'no unhandled rejection',
@@ -146,20 +174,19 @@ export class SimulatedCluster {
     };
     process.on('unhandledRejection', onRejection);
     try {
-      await this.#phases();
+      await action();
     } catch (error) {
       if (!(error instanceof Stopped))
         this.violate('no exception', error instanceof Error ? (error.stack ?? error.message) : String(error));
     } finally {
       process.off('unhandledRejection', onRejection);
     }
-    return this.#report();
   }
 
   async #phases(): Promise<void> {
     for (const member of this.members) member.start();
     if (this.#random.below(3) > 0)
-      await this.until(() => this.#leader() !== undefined, 30_000, 'a first leader');
+      await this.until(() => this.leader() !== undefined, 30_000, 'a first leader');
     this.#startClients();
     this.#faults.start();
     if (this.swarm.changesMembers) void this.admin.run();
@@ -168,6 +195,7 @@ export class SimulatedCluster {
     this.#faults.heal();
     this.admin.hurry();
     for (const client of this.#clients) client.stop();
+    await this.until(() => this.#running === 0, CONVERGENCE_MS, 'every question is answered or given up');
     const finished = this.admin.stop();
     await this.until(() => this.admin.isIdle && this.#hasConverged(), CONVERGENCE_MS, 'all members agree');
     await this.drive(finished);
@@ -184,6 +212,12 @@ export class SimulatedCluster {
       }
       await this.step();
     }
+  }
+
+  /** Lets so much virtual time pass. */
+  async pass(ms: number): Promise<void> {
+    const untilMs = this.queue.nowMs + ms;
+    await this.until(() => this.queue.nowMs >= untilMs, ms + 60_000, 'time');
   }
 
   /** Runs events until the promise is settled. */
@@ -232,7 +266,11 @@ export class SimulatedCluster {
         onAssertion,
       });
       this.#clients.push(client);
-      client.run().catch((error: unknown) => this.violate('client', (error as Error).stack ?? String(error)));
+      this.#running++;
+      client.run().then(
+        () => this.#running--,
+        (error: unknown) => this.violate('client', (error as Error).stack ?? String(error)),
+      );
     }
     for (let i = 1; i <= swarm.watchers; i++) {
       const random = this.#fork();
@@ -269,13 +307,13 @@ export class SimulatedCluster {
     return this.#clients.reduce((sum, {operations}) => sum + operations, 0);
   }
 
-  #leader(): SimulatedMember | undefined {
+  leader(): SimulatedMember | undefined {
     return this.members.find((member) => member.replica?.loop.isLeader);
   }
 
   #hasConverged(): boolean {
     const inside = this.members.filter((member) => !this.admin.isOutside(member));
-    const leader = this.#leader();
+    const leader = this.leader();
     const opened = leader?.life?.opened;
     if (leader === undefined || opened === undefined || inside.length === 0) return false;
     const mark = opened.store.applied();
@@ -344,12 +382,14 @@ export class SimulatedCluster {
         applying: (one, _life, entry) => this.invariants.applying(one, entry),
         marked: (one, life, mark) => this.invariants.marked(one, life, mark),
         ended: (one, life, error) => {
-          if (error !== undefined && !life.isDoomed) this.#ended(one, error);
+          this.ends.push({member: one.name, error});
+          if (error !== undefined && !life.isDoomed && !this.expectsEnds) this.#ended(one, error);
         },
       },
     });
     this.members.push(member);
-    this.#supervise(member, this.#fork());
+    const random = this.#fork();
+    if (this.#options.isManual !== true) this.#supervise(member, random);
   }
 
   /** A machine that is down is started again after a while. */

@@ -336,17 +336,27 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
     then: {failed: (refusal?: string) => void; opened: (remote: SimulatedEndpoint) => void},
   ): void {
     const net = this.#net;
-    net.queue.after(net.delayMs() + net.delayMs(), () => {
+    let isOver = false;
+    const finish = (delayMs: number, action: () => void) => {
+      net.queue.after(delayMs, () => {
+        if (isOver || this.#isStopped) return;
+        isOver = true;
+        this.#options.clock.enter(action);
+      });
+    };
+    // Whoever listens may be paused, or die over it.
+    finish(PEER_DIAL_TIMEOUT_MS, () => then.failed());
+    net.queue.after(net.delayMs(), () => {
       const remote = net.listenerAt(url);
-      const isSilent =
-        remote !== undefined && (net.isCut(this.host, remote.host) || net.isCut(remote.host, this.host));
-      if (isSilent || remote?.handlers === undefined) {
-        net.queue.after(isSilent ? PEER_DIAL_TIMEOUT_MS : 0, () => this.#arrive(() => then.failed()));
+      if (remote !== undefined && (net.isCut(this.host, remote.host) || net.isCut(remote.host, this.host)))
+        return;
+      if (remote?.handlers === undefined) {
+        finish(net.delayMs(), () => then.failed());
         return;
       }
       remote.clock.enter(() => {
         const refusal = remote.#refuse(this.identity, to, purpose);
-        this.#arrive(() => (refusal === undefined ? then.opened(remote) : then.failed(refusal)));
+        finish(net.delayMs(), () => (refusal === undefined ? then.opened(remote) : then.failed(refusal)));
       });
     });
   }

@@ -82,8 +82,8 @@ export async function foundCluster(options: {
 }
 
 /**
- * A founder whose disk was wiped must not start anew: it could vote and acknowledge twice. Its peers remember that
- * it had started.
+ * A member whose disk was wiped must not start anew under its old id: what it acknowledged is gone, and it could
+ * vote twice. Its peers remember that it had started.
  */
 async function refuseIfKnownAsStarted(options: {
   self: Member;
@@ -108,7 +108,7 @@ async function refuseIfKnownAsStarted(options: {
     const isRemoved = answer.removed.includes(self.id);
     if (!isRemoved && (known === undefined || known.name === '')) continue;
     const detail =
-      `member ${self.id.toString(16)} (${self.name}) has already been ${isRemoved ? 'removed' : 'bootstrapped'} ` +
+      `member ${self.id.toString(16)} (${known?.name || self.name}) has already been ${isRemoved ? 'removed' : 'bootstrapped'} ` +
       'in this cluster, but its data dir is empty: remove it with `kvd member remove`, add it again with ' +
       '`kvd member add`, and start it with --initial-cluster-state=existing';
     throw new EngineError({code: 'clusterMismatch', detail});
@@ -133,6 +133,8 @@ export async function joinCluster(options: JoinOptions): Promise<FirstLog> {
       'add it first with `kvd member add`';
     throw new EngineError({code: 'clusterMismatch', detail});
   }
+  const {network, logger} = options;
+  await refuseIfKnownAsStarted({self, clusterId, members, network, logger});
   return {
     identity: {clusterId, memberId: self.id},
     entries: [],

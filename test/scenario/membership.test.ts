@@ -1,0 +1,141 @@
+/** Members that come and go: refused, passed on, removed while they lead, wiped, and come back. */
+
+import {describe, expect, it} from 'vitest';
+import type {Member} from '../../src/engine/types.ts';
+import {codeOf, Scenario, serverOf} from '../simulator/scenario.ts';
+import type {SimulatedMember} from '../simulator/simulated-member.ts';
+
+const idOf = (member: SimulatedMember) => member.life?.opened?.identity.memberId ?? 0n;
+
+async function listAt(world: Scenario, member: SimulatedMember): Promise<readonly Member[]> {
+  const {result} = await world.cluster.drive(serverOf(member).members({linearizable: true}));
+  return result;
+}
+
+function joining(world: Scenario, member: SimulatedMember): void {
+  const cluster = new Map(world.cluster.members.map(({name, url}) => [name, [url]]));
+  member.config = {...member.config, initialCluster: cluster, initialClusterState: 'existing'};
+}
+
+describe('changes of the member list', () => {
+  it('Ensure that a follower passes a change on to its leader, and answers when it knows it itself.', async () => {
+    await Scenario.play({}, async (world) => {
+      await world.cluster.pass(6_000);
+      const [follower] = world.followers;
+      const peerURLs = ['http://m9:2380'];
+      const {result} = await world.cluster.drive(serverOf(follower).memberAdd({peerURLs, isLearner: true}));
+      expect(result.member.isLearner).toBe(true);
+      expect(await listAt(world, follower)).toHaveLength(4);
+      const promoted = codeOf(serverOf(follower).memberPromote(result.member.id));
+      expect(await world.cluster.drive(promoted)).toBe('learnerNotReady');
+      await world.cluster.drive(serverOf(follower).memberRemove(result.member.id));
+      expect(await listAt(world, world.leader)).toHaveLength(3);
+    });
+  });
+
+  it('Ensure that the strict check refuses to add a voter while one is away.', async () => {
+    await Scenario.play({}, async (world) => {
+      const strict = world.cluster.members[1];
+      if (world.leader !== strict) await world.cluster.drive(serverOf(world.leader).moveLeader(idOf(strict)));
+      await world.cluster.pass(6_000);
+      const [away] = world.followers;
+      away.kill({landed: false});
+      await world.cluster.pass(3_000);
+      const added = codeOf(serverOf(strict).memberAdd({peerURLs: ['http://m9:2380'], isLearner: false}));
+      expect(await world.cluster.drive(added)).toBe('unhealthy');
+    });
+  });
+
+  it('Ensure that a leader can remove itself: it answers or ends, and the others go on.', async () => {
+    await Scenario.play({}, async (world) => {
+      const old = world.leader;
+      const [other] = world.followers;
+      await world.cluster.drive(serverOf(other).memberRemove(idOf(old)));
+      await world.until(() => !old.isUp, 'the removed member ends');
+      expect(world.cluster.ends.map(({error}) => error)).toEqual([undefined]);
+      const next = await world.newLeader(old);
+      await world.puts(next, 5);
+      // ... and comes back with an empty disk, as another member.
+      old.wipe();
+      await world.cluster.pass(6_000);
+      await world.cluster.drive(serverOf(next).memberAdd({peerURLs: [old.url], isLearner: false}));
+      joining(world, old);
+      old.start();
+      await world.published(old);
+      expect(await listAt(world, old)).toHaveLength(3);
+    });
+  });
+
+  it('Ensure that a member that was cut off while it was removed learns of it when it comes back.', async () => {
+    await Scenario.play({}, async (world) => {
+      const [away] = world.followers;
+      world.isolate(away);
+      const id = idOf(away);
+      await world.cluster.drive(serverOf(world.leader).memberRemove(id));
+      await world.cluster.pass(4_000);
+      world.cluster.network.heal();
+      await world.until(() => !away.isUp, 'it ends');
+      away.wipe();
+      await world.cluster.pass(6_000);
+      await world.cluster.drive(serverOf(world.leader).memberAdd({peerURLs: [away.url], isLearner: true}));
+      joining(world, away);
+      away.start();
+      await world.published(away);
+      await world.cluster.drive(serverOf(world.leader).memberPromote(idOf(away)));
+    });
+  });
+});
+
+describe('a wiped member', () => {
+  it('Ensure that a founder whose disk is empty is refused while the others remember it.', async () => {
+    await Scenario.play({}, async (world) => {
+      const [wiped] = world.followers;
+      await world.puts(world.leader, 5);
+      wiped.kill({landed: false});
+      wiped.wipe();
+      world.cluster.expectsEnds = true;
+      wiped.start();
+      await world.until(() => !wiped.isUp, 'its end');
+      expect(world.cluster.ends.at(-1)?.error).toMatchObject({failure: {code: 'clusterMismatch'}});
+      await rejoin(world, wiped);
+    });
+  });
+
+  it('Ensure that one that says it joins cannot elect who lacks what it once acknowledged.', async () => {
+    await Scenario.play({}, async (world) => {
+      const {leader} = world;
+      const [wiped, behind] = world.followers;
+      await world.puts(leader, 5);
+      world.isolate(behind);
+      await world.cluster.pass(3_000);
+      await world.put(leader, 'k1', 'acknowledged by the one that is wiped');
+      leader.kill({landed: false});
+      wiped.kill({landed: false});
+      wiped.wipe();
+      joining(world, wiped);
+      world.cluster.network.heal();
+      world.cluster.expectsEnds = true;
+      wiped.start();
+      await world.cluster.pass(20_000);
+      expect(world.cluster.leader()).toBeUndefined();
+      leader.start();
+      await world.published(leader);
+      await rejoin(world, wiped);
+    });
+  });
+});
+
+/** As the refusal says: out, and in again. */
+async function rejoin(world: Scenario, member: SimulatedMember): Promise<void> {
+  const {leader} = world;
+  await world.until(() => world.cluster.leader() !== undefined, 'a leader');
+  const known = (await listAt(world, leader)).find(({peerURLs}) => peerURLs.includes(member.url));
+  if (member.isUp) member.kill({landed: false});
+  if (known !== undefined) await world.cluster.drive(serverOf(leader).memberRemove(known.id));
+  member.wipe();
+  await world.cluster.pass(6_000);
+  await world.cluster.drive(serverOf(leader).memberAdd({peerURLs: [member.url], isLearner: false}));
+  joining(world, member);
+  member.start();
+  await world.published(member);
+}
