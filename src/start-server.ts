@@ -135,9 +135,9 @@ async function join(
   closers.push(() => listener.stop(DRAIN_MS));
   await replica.start();
   // Without a quorum this may take for ever, and the member can be stopped all the same.
-  void replica
-    .published()
-    .then(() => logger.info('ready to serve client requests', {clientURLs: clientUrls}));
+  void replica.published().then((isPublished) => {
+    if (isPublished) logger.info('ready to serve client requests', {clientURLs: clientUrls});
+  });
   return {server, clientUrls};
 }
 

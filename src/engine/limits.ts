@@ -95,8 +95,10 @@ export const SLICE_REST_MS = 2;
 export const RANGE_PART_BYTES = 1 * MIB;
 /** Transactions inside transactions: the default operation budget (128) allows no deeper; it bounds recursion. */
 export const TXN_DEPTH_MAX = 128;
-/** Proposals waiting for their answer: etcd refuses beyond a gap of 5,000 between committed and applied. */
+/** Committed entries that wait to be applied: etcd refuses proposals beyond a gap of 5,000 between committed and applied. */
 export const COMMITTED_UNAPPLIED_MAX = 5_000;
+/** Bytes of proposals that wait for a leader: beyond it clients are told to come back later. */
+export const PROPOSALS_WAITING_BYTES_MAX = 64 * MIB;
 /** The part of a proposal's time limit that does not depend on the election timeout, milliseconds (etcd's). */
 export const REQUEST_TIMEOUT_BASE_MS = 5_000;
 /** etcd's largest lease TTL, seconds. */
@@ -168,7 +170,7 @@ export const LEASE_CHECKPOINT_BATCH = 1_000;
 export const READ_INDEX_RETRY_MS = 500;
 /** Log indexes between two remembered state hashes, and how many are remembered, for the comparison of members. */
 export const STATE_HASH_STRIDE = 64;
-export const STATE_HASHES_REMEMBERED = 1_024;
+export const STATE_HASHES_REMEMBERED = 8_192;
 /** Time between two comparisons of the members' state hashes, milliseconds. */
 export const STATE_HASH_CHECK_INTERVAL_MS = 5_000;
 /** A question to another member is given up after this time, milliseconds. */

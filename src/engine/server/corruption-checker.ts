@@ -1,7 +1,7 @@
 /**
  * Compares the running state hash of all members at the same log index, on whoever leads. Members whose hash is
- * not the majority's get a CORRUPT alarm, which makes them refuse to serve; without a majority every member that
- * differs from the leader does. A member that cannot answer is skipped: silence is not evidence.
+ * not that of the majority get a CORRUPT alarm. Where members differ and no majority says the same, the alarm names
+ * nobody (member 0, as etcd does). A member that cannot answer is skipped: silence is not evidence.
  */
 
 import {STATE_HASH_CHECK_INTERVAL_MS} from '../limits.ts';
@@ -25,6 +25,8 @@ export interface CorruptionCheckerOptions {
 export class CorruptionChecker {
   readonly #options: CorruptionCheckerOptions;
   #stopTimer: () => void = () => {};
+  /** Passed by this member when the last check ran: by now the others have passed it, too. */
+  #candidate: Index = 0;
   #lastIndex: Index = 0;
   #stopped = false;
 
@@ -48,10 +50,11 @@ export class CorruptionChecker {
     this.#stopTimer();
   }
 
-  /** One comparison at the newest index that this member remembers. */
+  /** One comparison, at the index that this member had come to when it was last called. */
   async check(): Promise<void> {
     const {memberId, hashes, isLeader, others, askHash} = this.#options;
-    const index = hashes.newest();
+    const index = this.#candidate;
+    this.#candidate = hashes.newest();
     const own = hashes.at(index);
     if (!isLeader() || own === undefined || index === this.#lastIndex) return;
     this.#lastIndex = index;
@@ -59,14 +62,10 @@ export class CorruptionChecker {
       others().map(async (member) => ({member, hash: await askHash(member, index).catch(() => undefined)})),
     );
     const known = [{member: memberId, hash: own}, ...answers.filter(({hash}) => hash !== undefined)];
-    const wrong = known.filter(
-      ({hash}) =>
-        hash !==
-        trustedHash(
-          known.map((answer) => answer.hash as number),
-          own,
-        ),
-    );
+    const hashesSeen = known.map((answer) => answer.hash as number);
+    if (hashesSeen.every((hash) => hash === own)) return;
+    const trusted = majorityHash(hashesSeen, answers.length + 1);
+    const wrong = trusted === undefined ? [NOBODY] : known.filter(({hash}) => hash !== trusted);
     for (const {member} of wrong) await this.#report(member, index);
   }
 
@@ -78,10 +77,10 @@ export class CorruptionChecker {
   }
 }
 
-/** What more than half of the members that answered say; the leader's own where no such majority exists. */
-export function trustedHash(hashes: readonly number[], leaders: number): number {
-  for (const hash of new Set(hashes)) {
-    if (hashes.filter((other) => other === hash).length * 2 > hashes.length) return hash;
-  }
-  return leaders;
+/** Some member is wrong, and nobody can say which. */
+const NOBODY = {member: 0n};
+
+/** What more than half of all members say, silent ones counted; undefined: nothing. */
+export function majorityHash(hashes: readonly number[], members: number): number | undefined {
+  return hashes.find((hash) => hashes.filter((other) => other === hash).length * 2 > members);
 }

@@ -34,6 +34,9 @@ interface Deadline {
   needsReset: boolean;
   /** That it was taken back is on its way through the log, and no checkpoint follows it. */
   resetting: Promise<void> | undefined;
+  /** A revoke was proposed in this term: whatever became of it, it may still be applied. */
+  isExpired: boolean;
+  /** ... and its outcome is awaited. */
   revoking: boolean;
 }
 
@@ -55,6 +58,11 @@ export class LeaseExpirer {
 
   constructor(options: LeaseExpirerOptions) {
     this.#options = options;
+  }
+
+  /** 0: not leading. */
+  get term(): Term {
+    return this.#term;
   }
 
   get leading(): boolean {
@@ -107,7 +115,7 @@ export class LeaseExpirer {
     const term = this.#term;
     const deadline = this.#deadlines.get(id);
     const lease = this.#options.lease(id);
-    if (deadline === undefined || lease === undefined || deadline.revoking) return 0;
+    if (deadline === undefined || lease === undefined || deadline.isExpired) return 0;
     this.#restart(deadline, deadline.ttlMs);
     if (deadline.needsReset) this.#reset(deadline);
     if (deadline.resetting === undefined) return lease.ttlSeconds;
@@ -133,7 +141,7 @@ export class LeaseExpirer {
     deadline.resetting = resetting;
   }
 
-  /** Whole seconds left, rounded up; -1 when there is no such lease. */
+  /** Whole seconds left, rounded down as etcd does; -1 when there is no such lease. */
   remainingSeconds(id: LeaseId): number {
     const deadline = this.#deadlines.get(id);
     if (deadline === undefined) return -1;
@@ -150,6 +158,7 @@ export class LeaseExpirer {
       checkpointMs: 0,
       needsReset: lease.remainingTtlSeconds > 0,
       resetting: undefined,
+      isExpired: false,
       revoking: false,
     };
     this.#restart(deadline, lease.remainingTtlSeconds > 0 ? lease.remainingTtlSeconds * 1000 : ttlMs);
@@ -194,6 +203,7 @@ export class LeaseExpirer {
   #revoke(deadline: Deadline): void {
     if (deadline.revoking || this.#revokesInFlight >= LEASE_REVOKES_IN_FLIGHT_MAX) return;
     const term = this.#term;
+    deadline.isExpired = true;
     deadline.revoking = true;
     this.#revokesInFlight++;
     const done = () => {
@@ -205,7 +215,7 @@ export class LeaseExpirer {
   }
 
   #checkpoint(leases: readonly {id: LeaseId; remainingTtlSeconds: number}[]): void {
-    // A lost checkpoint is made up for by the next one.
+    // A lost checkpoint is made up for by the next one, as long as this member leads.
     this.#options.propose({type: 'leaseCheckpoint', leases}).catch(() => {});
   }
 }

@@ -70,8 +70,10 @@ export class MembershipRouter {
 
   async #atLeader(operation: MemberOperation): Promise<MembershipAnswer> {
     const {loop, network, timeoutMs} = this.#options;
-    if (loop().isLeader) return this.changeHere(operation);
-    const answer = await network.call(loop().leader, {type: 'membership', operation}, timeoutMs);
+    const {isLeader, leader} = loop();
+    if (isLeader) return this.changeHere(operation);
+    if (leader === 0n) throw new EngineError({code: 'notLeader'});
+    const answer = await network.call(leader, {type: 'membership', operation}, timeoutMs);
     if (answer.type !== 'membership') throw new EngineError({code: 'notCapable'});
     return answer;
   }

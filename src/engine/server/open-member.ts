@@ -13,7 +13,7 @@ import {Store} from '../storage/store.ts';
 import {StoreFolder} from '../storage/store-folder.ts';
 import {Wal} from '../storage/wal.ts';
 import type {WalContents} from '../storage/wal-contents.ts';
-import type {AppliedMark, Index, Member, Term} from '../types.ts';
+import type {AppliedMark, Index, Member, MemberId, Term} from '../types.ts';
 import {KVD_VERSION} from '../version.ts';
 import {askPeers, checkAgainstDisk, foundCluster, type Identity, joinCluster} from './bootstrap.ts';
 import {runSlices} from './run-slices.ts';
@@ -63,7 +63,7 @@ export async function openMember(options: OpenOptions): Promise<OpenedMember> {
     await load(stateMachine, ports);
     if (stateMachine.authEnabled()) throw authRefusal();
     checkAgainstDisk(config, stateMachine.members.list());
-    const isAlone = stateMachine.confState().voters.length <= 1;
+    const isAlone = hasNoOthers(config, identity, stateMachine.confState().voters);
     const {wal, contents} = await Wal.open({...walPorts(ports), allowDoubtfulTail: !isAlone});
     checkIdentity(identity, contents, ports);
     const start = startOf(contents, stateMachine.applied(), ports);
@@ -211,4 +211,10 @@ function authRefusal(): EngineError {
 async function closeAll(wal: Wal, store: Store): Promise<void> {
   await wal.close();
   await store.backend.close();
+}
+
+/** Whether nobody could bring back what a damaged log lost: this member is its cluster's only voter, or founds it. */
+function hasNoOthers(config: ServerConfig, {memberId}: Identity, voters: readonly MemberId[]): boolean {
+  if (voters.length > 0) return voters.length === 1 && voters[0] === memberId;
+  return config.initialClusterState === 'new' && config.initialCluster.size === 1;
 }

@@ -5,6 +5,7 @@
  */
 
 import {EngineError} from '../errors.ts';
+import {PROPOSALS_WAITING_BYTES_MAX} from '../limits.ts';
 import type {Clock, Random} from '../ports.ts';
 import type {ApplyResult} from '../state-machine/apply-result.ts';
 import type {Command} from '../state-machine/command.ts';
@@ -43,6 +44,8 @@ export class Proposals {
   /** In order of deadline, since every proposal has the same time limit. */
   readonly #waiters = new Map<number, Waiter>();
   #unsent: WaitingProposal[] = [];
+  #unsentBytes = 0;
+  #stopped = false;
   #nextRequestId: number;
 
   constructor(options: ProposalsOptions) {
@@ -64,8 +67,13 @@ export class Proposals {
       const failure = {code: 'requestTooLarge', bytes: payload.length, bytesMax: requestBytesMax} as const;
       return Promise.reject(new EngineError(failure));
     }
+    if (this.#unsentBytes > PROPOSALS_WAITING_BYTES_MAX) {
+      return Promise.reject(new EngineError({code: 'tooManyRequests'}));
+    }
     const answer = this.await(requestId, signal);
+    if (!this.#waiters.has(requestId)) return answer;
     this.#unsent.push({requestId, payload});
+    this.#unsentBytes += payload.length;
     this.#options.wake();
     return answer;
   }
@@ -78,6 +86,7 @@ export class Proposals {
   /** Waits for the result of a request that the caller brings into the log itself. */
   await(requestId: number, signal?: AbortSignal): Promise<ApplyResult> {
     const {clock, timeoutMs} = this.#options;
+    if (this.#stopped) return Promise.reject(new EngineError({code: 'stopped'}));
     return new Promise((resolve, reject) => {
       const abort = () => this.fail(requestId, new EngineError({code: 'canceled'}, signal?.reason));
       if (signal !== undefined) {
@@ -94,13 +103,16 @@ export class Proposals {
 
   /** What raft should be offered next, oldest first; whatever it refuses comes back by {@link putBack}. */
   takeWaiting(): WaitingProposal[] {
-    const taken = this.#unsent;
+    // Whoever gave up is not written later, behind its back.
+    const taken = this.#unsent.filter(({requestId}) => this.#waiters.has(requestId));
     this.#unsent = [];
+    this.#unsentBytes = 0;
     return taken;
   }
 
-  putBack(proposals: readonly WaitingProposal[]): void {
-    this.#unsent = [...proposals, ...this.#unsent];
+  putBack(proposals: WaitingProposal[]): void {
+    this.#unsent = proposals.concat(this.#unsent);
+    for (const {payload} of proposals) this.#unsentBytes += payload.length;
   }
 
   get hasUnsent(): boolean {
@@ -121,21 +133,20 @@ export class Proposals {
   /** Ends the waiting of those whose time is over. */
   sweep(): void {
     const nowMs = this.#options.clock.monotonicMs();
-    let swept = false;
     for (const [requestId, waiter] of this.#waiters) {
       if (waiter.deadlineMs > nowMs) break;
       const submittedMs = waiter.deadlineMs - this.#options.timeoutMs;
       this.fail(requestId, new EngineError({code: this.#options.timeoutCause(submittedMs)}));
-      swept = true;
     }
-    if (swept) this.#unsent = this.#unsent.filter(({requestId}) => this.#waiters.has(requestId));
   }
 
   /** The member stops: nobody waits any longer. */
   stop(): void {
+    this.#stopped = true;
     for (const requestId of [...this.#waiters.keys()])
       this.fail(requestId, new EngineError({code: 'stopped'}));
     this.#unsent = [];
+    this.#unsentBytes = 0;
   }
 
   #take(requestId: number): Waiter | undefined {

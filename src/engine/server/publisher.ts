@@ -33,20 +33,24 @@ export class Publisher {
   /**
    * Resolves when this member's attributes are in the replicated list. They go through the log at every start: the
    * member knows then that it can write.
+   * @returns false when the member stopped before
    */
-  async publish(): Promise<void> {
+  async publish(): Promise<boolean> {
     const {memberId, name, clientURLs, propose, logger} = this.#options;
-    for (let told = false; !told; ) {
+    while (!this.#stopped) {
       try {
         await propose({type: 'memberAttributes', memberId, name, clientURLs});
-        told = this.#isPublished();
+        if (this.#isPublished()) {
+          logger.info('member published', {name, clientURLs});
+          return true;
+        }
       } catch (error) {
-        if (this.#stopped) return;
+        if (this.#stopped) break;
         logger.warn('member not published yet', {error: String(error)});
-        await this.#pause();
       }
+      await this.#pause();
     }
-    logger.info('member published', {name, clientURLs});
+    return false;
   }
 
   /** Called when this member has come to lead. */

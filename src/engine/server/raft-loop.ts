@@ -162,6 +162,7 @@ export class RaftLoop {
 
   /** Resolves with whether raft took the change. */
   proposeConfChange(change: ConfChange): Promise<boolean> {
+    if (this.#stopped) return Promise.resolve(false);
     return new Promise((resolve) => this.#put((raft) => resolve(raft.proposeConfChange(change))));
   }
 
@@ -266,6 +267,8 @@ export class RaftLoop {
 
   #stepDownWhenStalled(): void {
     if (!this.isLeader || this.#log.busyMs() < this.#options.diskStallMs) return;
+    // Nobody could take over from the only voter.
+    if (this.#raft.status().confState.voters.length <= 1) return;
     const fields = {busyMs: Math.round(this.#log.busyMs()), limitMs: this.#options.diskStallMs};
     this.#options.logger.warn('leader steps down: its disk does not finish a write', fields);
     this.#inbox.push((raft) => raft.stepDown());

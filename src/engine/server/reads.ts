@@ -22,6 +22,11 @@ interface Question {
   readonly readers: readonly Reader[];
 }
 
+/** Readers whose question is answered: they wait for this member to apply what they must see. */
+interface Answered {
+  readers: readonly Reader[];
+}
+
 export interface ReadsOptions {
   readonly clock: Clock;
   readonly random: Random;
@@ -39,6 +44,8 @@ export class Reads {
   readonly #options: ReadsOptions;
   #unasked: Reader[] = [];
   readonly #asked = new Map<number, Question>();
+  readonly #answered = new Set<Answered>();
+  #stopped = false;
   #nextContext: number;
 
   constructor(options: ReadsOptions) {
@@ -49,6 +56,7 @@ export class Reads {
 
   /** Resolves when a read of the local state is linearizable with everything acknowledged before this call. */
   confirm(): Promise<void> {
+    if (this.#stopped) return Promise.reject(new EngineError({code: 'stopped'}));
     const startedMs = this.#options.clock.monotonicMs();
     return new Promise((resolve, reject) => {
       this.#unasked.push({deadlineMs: startedMs + this.#options.timeoutMs, startedMs, resolve, reject});
@@ -74,12 +82,16 @@ export class Reads {
       const question = this.#asked.get(context);
       if (question === undefined) continue;
       this.#asked.delete(context);
+      const answered: Answered = {readers: question.readers};
+      this.#answered.add(answered);
       this.#options.appliedWaiters.until(index).then(
         () => {
-          for (const reader of question.readers) reader.resolve();
+          this.#answered.delete(answered);
+          for (const reader of answered.readers) reader.resolve();
         },
         (error: unknown) => {
-          for (const reader of question.readers) reader.reject(error);
+          this.#answered.delete(answered);
+          for (const reader of answered.readers) reader.reject(error);
         },
       );
     }
@@ -97,18 +109,21 @@ export class Reads {
     for (const [context, question] of [...this.#asked]) {
       if (nowMs - question.askedMs >= retryMs) this.#askAgain(context);
     }
-    const late = this.#unasked.filter(({deadlineMs}) => deadlineMs <= nowMs);
-    if (late.length === 0) return;
-    this.#unasked = this.#unasked.filter(({deadlineMs}) => deadlineMs > nowMs);
-    for (const reader of late) {
-      reader.reject(new EngineError({code: this.#options.timeoutCause(reader.startedMs)}));
+    this.#unasked = withoutLate(this.#unasked, nowMs, (reader) =>
+      this.#options.timeoutCause(reader.startedMs),
+    );
+    for (const answered of this.#answered) {
+      answered.readers = withoutLate(answered.readers, nowMs, () => 'timeoutWaitingForApply');
     }
   }
 
   stop(): void {
-    const readers = [...this.#unasked, ...[...this.#asked.values()].flatMap((question) => question.readers)];
+    this.#stopped = true;
+    const groups = [...this.#asked.values(), ...this.#answered];
+    const readers = [...this.#unasked, ...groups.flatMap((group) => group.readers)];
     this.#unasked = [];
     this.#asked.clear();
+    this.#answered.clear();
     for (const reader of readers) reader.reject(new EngineError({code: 'stopped'}));
   }
 
@@ -119,4 +134,20 @@ export class Reads {
     this.#unasked = [...question.readers, ...this.#unasked];
     this.#options.wake();
   }
+}
+
+/** Ends the waiting of those whose time is over. @returns the others */
+function withoutLate(
+  readers: readonly Reader[],
+  nowMs: number,
+  cause: (
+    reader: Reader,
+  ) => 'timeout' | 'timeoutLeaderFailed' | 'timeoutConnectionLost' | 'timeoutWaitingForApply',
+): Reader[] {
+  const left: Reader[] = [];
+  for (const reader of readers) {
+    if (reader.deadlineMs > nowMs) left.push(reader);
+    else reader.reject(new EngineError({code: cause(reader)}));
+  }
+  return left;
 }

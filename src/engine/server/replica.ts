@@ -303,8 +303,8 @@ export class Replica {
     void this.reclaimer.reclaim(this.mvcc);
   }
 
-  /** Resolves when this member serves: it has a leader, and the cluster knows its name and URLs. */
-  published(): Promise<void> {
+  /** Resolves when this member serves: it has a leader, and the cluster knows its name and URLs. False: it stopped. */
+  published(): Promise<boolean> {
     return this.#publisher.publish();
   }
 
@@ -337,7 +337,7 @@ export class Replica {
     return {
       offer: (raft) => {
         if (this.reads.hasUnasked) this.reads.ask();
-        if (!this.proposals.hasUnsent) return;
+        if (!this.proposals.hasUnsent || this.loop.leader === 0n) return;
         const waiting = this.proposals.takeWaiting();
         const refused = waiting.findIndex(({payload}) => !raft.propose(payload));
         if (refused >= 0) this.proposals.putBack(waiting.slice(refused));
@@ -361,7 +361,8 @@ export class Replica {
     this.#hashes.remember(mark);
     if (result.leaseChanges.length > 0) this.#duties.expirer.changed(result.leaseChanges);
     this.#reactTo(result.response);
-    if (!this.#duties.expirer.leading && this.loop.isLeader && entry.term === this.loop.term) {
+    const isFirstOfTerm = entry.term === this.loop.term && this.#duties.expirer.term !== entry.term;
+    if (isFirstOfTerm && this.loop.isLeader) {
       // The first entry of the own term is applied: everything older is too.
       this.#duties.takeUp(entry.term);
       this.#publisher.publishClusterVersion();

@@ -2,7 +2,7 @@ import {describe, expect, it} from 'vitest';
 import {silentLogger} from '../../../src/engine/io/logger.ts';
 import {STATE_HASH_STRIDE, STATE_HASHES_REMEMBERED} from '../../../src/engine/limits.ts';
 import {AutoCompactor} from '../../../src/engine/server/auto-compactor.ts';
-import {CorruptionChecker, trustedHash} from '../../../src/engine/server/corruption-checker.ts';
+import {CorruptionChecker, majorityHash} from '../../../src/engine/server/corruption-checker.ts';
 import type {ServerConfig} from '../../../src/engine/server/server-config.ts';
 import {StateHashes} from '../../../src/engine/server/state-hashes.ts';
 import {type Alarm, AlarmType} from '../../../src/engine/types.ts';
@@ -96,8 +96,10 @@ describe('corruption checker', () => {
   it('Ensure that the member that differs from the majority is the one that is blamed, the leader too.', async () => {
     const follower = checker(7, {2: 7, 3: 8});
     await follower.made.check();
+    await follower.made.check();
     expect(follower.raised).toEqual([alarmOf(3n)]);
     const leader = checker(8, {2: 7, 3: 7});
+    await leader.made.check();
     await leader.made.check();
     expect(leader.raised).toEqual([alarmOf(1n)]);
   });
@@ -105,12 +107,28 @@ describe('corruption checker', () => {
   it('Ensure that a member that does not answer is not blamed.', async () => {
     const {made, raised} = checker(7, {2: undefined, 3: 7});
     await made.check();
+    await made.check();
     expect(raised).toEqual([]);
   });
 
-  it('Ensure that without a majority the leader is believed.', () => {
-    expect(trustedHash([1, 2], 1)).toBe(1);
-    expect(trustedHash([1, 2, 3], 3)).toBe(3);
-    expect(trustedHash([1, 2, 2], 1)).toBe(2);
+  it('Ensure that without a majority of all members the alarm names nobody.', async () => {
+    const pair = checker(7, {2: 8});
+    await pair.made.check();
+    await pair.made.check();
+    expect(pair.raised).toEqual([alarmOf(0n)]);
+    const silent = checker(7, {2: 8, 3: undefined});
+    await silent.made.check();
+    await silent.made.check();
+    expect(silent.raised).toEqual([alarmOf(0n)]);
+    expect(majorityHash([1, 2, 3], 3)).toBeUndefined();
+    expect(majorityHash([1, 2, 2], 3)).toBe(2);
+  });
+
+  it("Ensure that members are compared where they have been for a while, not at the leader's newest index.", async () => {
+    const {made, raised} = checker(7, {2: 8, 3: 7});
+    await made.check();
+    expect(raised).toEqual([]);
+    await made.check();
+    expect(raised).toEqual([alarmOf(2n)]);
   });
 });

@@ -109,6 +109,14 @@ describe('lease expirer', () => {
     finish();
   });
 
+  it('Ensure that a revoke whose fate is unknown is not taken back by a renewal.', async () => {
+    fails = true;
+    expirer.lead(3);
+    grant(1n, 2);
+    await clock.advance(2_000);
+    expect(await expirer.renew(1n)).toBe(0);
+  });
+
   it('Ensure that who does not lead revokes nothing.', async () => {
     expirer.lead(3);
     grant(1n, 2);

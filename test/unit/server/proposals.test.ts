@@ -99,6 +99,7 @@ describe('proposals', () => {
     const answer = codeOf(proposals.submit(command, controller.signal));
     controller.abort();
     expect(await answer).toBe('canceled');
+    expect(proposals.takeWaiting()).toEqual([]);
     expect(await codeOf(proposals.submit(command, controller.signal))).toBe('canceled');
   });
 

@@ -106,12 +106,23 @@ describe('reads', () => {
     expect(seen.state).toBe('timeoutLeaderFailed');
   });
 
+  it('Ensure that a read that was answered ends at its time limit when this member does not get there.', async () => {
+    const seen = watch(reads.confirm());
+    reads.ask();
+    reads.answered([{context: asked[0], index: 99}]);
+    await clock.advance(7_000);
+    reads.sweep();
+    await clock.settle();
+    expect(seen.state).toBe('timeoutWaitingForApply');
+  });
+
   it('Ensure that stopping ends every waiting read.', async () => {
     const seen = [watch(reads.confirm())];
     reads.ask();
     seen.push(watch(reads.confirm()));
     reads.stop();
+    seen.push(watch(reads.confirm()));
     await clock.settle();
-    expect(seen.map(({state}) => state)).toEqual(['stopped', 'stopped']);
+    expect(seen.map(({state}) => state)).toEqual(['stopped', 'stopped', 'stopped']);
   });
 });
