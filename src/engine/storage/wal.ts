@@ -328,7 +328,9 @@ export class Wal {
     const {snapshot, entries, hardState} = contents;
     if (snapshot !== undefined) this.#outline.takeSnapshot(snapshot, {discards: snapshot.discards});
     if (entries.length > 0) {
-      assert(entries[0].index > this.#hardState.commit, 'entries overwrite what is committed');
+      // On a member that lost its tail, committed entries come a second time: behind what it still has.
+      const committed = Math.min(this.#hardState.commit, this.#outline.lastIndex);
+      assert(entries[0].index > committed, 'entries overwrite what is committed');
       this.#outline.takeEntries(entries);
     }
     const {term} = hardState ?? this.#hardState;

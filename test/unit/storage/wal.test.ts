@@ -78,6 +78,22 @@ describe('the log on disk', () => {
     expect(contents.entries.length).toBe(6);
   });
 
+  it('Ensure that a member that lost its tail takes the entries below its commit index again.', async () => {
+    const disk = new MemoryDisk();
+    const wal = await createWal(disk);
+    const hardState = {term: 1, vote: 1n, commit: 9};
+    await wal.append({entries: entries(1, 5, 1), hardState, sync: true});
+    await wal.append({entries: entries(6, 2, 1), hardState: undefined, sync: true});
+    await expect(
+      wal.append({entries: entries(7, 1, 1), hardState: undefined, sync: true}),
+    ).rejects.toBeInstanceOf(AssertionError);
+    const {wal: reopened, contents} = await openWal(disk);
+    expect(contents.hardState.commit).toBe(9);
+    await reopened.append({entries: entries(8, 4, 1), hardState: undefined, sync: true});
+    await reopened.close();
+    expect((await openWal(disk)).contents.entries.at(-1)?.index).toBe(11);
+  });
+
   it('Ensure that what append resolved for survives a power failure, and the sync is the last thing it does.', async () => {
     const operations: DiskOperation[] = [];
     const disk = new MemoryDisk({turn: (operation) => void operations.push(operation)});
