@@ -4,7 +4,8 @@
  * acknowledgements) wait here for the sync of everything before them.
  */
 
-import type {Clock} from '../ports.ts';
+import {EngineError} from '../errors.ts';
+import type {Clock, Logger} from '../ports.ts';
 import type {Entry, HardState, Message, Ready} from '../raft/message.ts';
 import type {Wal} from '../storage/wal.ts';
 import type {Index, Term} from '../types.ts';
@@ -28,6 +29,7 @@ interface Batch {
 export interface LogWriterOptions {
   readonly wal: Wal;
   readonly clock: Clock;
+  readonly logger: Logger;
   /** A batch is on disk: the last entries of its Readys, in order, and the messages that may leave now. */
   readonly onStored: (lastEntries: readonly Position[], messages: readonly Message[]) => void;
   /** The disk failed: the member must stop. */
@@ -48,7 +50,11 @@ export class LogWriter {
   #next: Batch = emptyBatch();
   #writing = false;
   #writingSinceMs = 0;
+  /** Segments below it may go as soon as the cut is noted on disk; 0: none. */
   #purgeBelow: Index = 0;
+  /** The last cut or snapshot that is noted on disk. */
+  #notedIndex: Index = 0;
+  #purging: Promise<void> | undefined;
   /** The log is dead: nothing more is written. */
   #failed = false;
   #idle: (() => void)[] = [];
@@ -92,9 +98,15 @@ export class LogWriter {
   /** Resolves when nothing is left to write; a commit index that waits for the next batch goes with the log's end. */
   async drained(): Promise<void> {
     if (this.#writing) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    await this.#purging;
     const {hardState} = this.#next;
-    if (this.#failed) return;
-    if (hardState !== undefined) await this.#options.wal.append({entries: [], hardState, sync: false});
+    if (this.#failed || hardState === undefined) return;
+    try {
+      await this.#options.wal.append({entries: [], hardState, sync: false});
+    } catch (error) {
+      // The log died beside its batches and has said so. It lacks nothing but a commit index.
+      if (!(error instanceof EngineError)) throw error;
+    }
   }
 
   #writeNext(): void {
@@ -129,23 +141,29 @@ export class LogWriter {
     this.#becomeIdle();
   }
 
+  /** Answers first: removing files takes its time. */
   #written(batch: Batch): void {
-    if (this.#purgeBelow > 0) {
-      const below = this.#purgeBelow;
-      this.#purgeBelow = 0;
-      this.#options.wal.purge(below).then(
-        () => this.#finish(batch),
-        (error: unknown) => this.#fail(error),
-      );
-      return;
-    }
-    this.#finish(batch);
-  }
-
-  #finish(batch: Batch): void {
     this.#writing = false;
+    if (batch.snapshot !== undefined) this.#notedIndex = batch.snapshot.index;
+    this.#purgeDue();
     this.#options.onStored(batch.lastEntries, batch.messagesAfterSync);
     this.#writeNext();
+  }
+
+  /** One at a time; what could not be removed goes with a later one. */
+  #purgeDue(): void {
+    const below = this.#purgeBelow;
+    if (below === 0 || this.#notedIndex < below - 1 || this.#purging !== undefined) return;
+    this.#purgeBelow = 0;
+    this.#purging = this.#options.wal
+      .purge(below)
+      .catch((error: unknown) => {
+        if (!(error instanceof EngineError)) this.#fail(error);
+        else this.#options.logger.warn('old log segments not removed', {below, error: error.message});
+      })
+      .finally(() => {
+        this.#purging = undefined;
+      });
   }
 
   #becomeIdle(): void {

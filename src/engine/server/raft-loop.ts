@@ -67,12 +67,8 @@ export class RaftLoop {
     this.#log = new LogWriter({
       wal: options.wal,
       clock: options.clock,
-      onStored: (lastEntries, messages) => {
-        if (this.#stopped) return;
-        this.#sendAll(messages);
-        for (const last of lastEntries) this.#raft.stored(last);
-        if (!this.#inTurn) this.#turn();
-      },
+      logger: options.logger,
+      onStored: (lastEntries, messages) => this.#stored(lastEntries, messages),
       onFailure: (error) => this.#fail(error),
     });
     this.#tickGap = options.metrics.gauge(
@@ -180,8 +176,26 @@ export class RaftLoop {
   compact(point: {index: Index; term: Term}): void {
     // The store may end a flush after the loop has stopped: the log is being closed then.
     if (this.#stopped) return;
-    this.#raft.compact(point.index);
-    this.#log.compact(point);
+    try {
+      this.#raft.compact(point.index);
+      this.#log.compact(point);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #stored(lastEntries: readonly {index: Index; term: Term}[], messages: readonly Message[]): void {
+    if (this.#stopped) return;
+    try {
+      this.#sendAll(messages);
+      for (const last of lastEntries) this.#raft.stored(last);
+    } catch (error) {
+      // A turn reports it itself, and does not go on.
+      if (this.#inTurn) throw error;
+      this.#fail(error);
+      return;
+    }
+    if (!this.#inTurn) this.#turn();
   }
 
   #put(input: Input): void {

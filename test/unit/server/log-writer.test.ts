@@ -1,4 +1,6 @@
 import {beforeEach, describe, expect, it} from 'vitest';
+import {EngineError} from '../../../src/engine/errors.ts';
+import {silentLogger} from '../../../src/engine/io/logger.ts';
 import type {Entry, Message, Ready} from '../../../src/engine/raft/message.ts';
 import {LogWriter} from '../../../src/engine/server/log-writer.ts';
 import type {Wal} from '../../../src/engine/storage/wal.ts';
@@ -13,6 +15,7 @@ interface Append {
 let clock: SimulatedClock;
 let appends: Append[];
 let purged: number[];
+let purge: (below: number) => Promise<void>;
 let stored: {indexes: number[]; messages: number}[];
 let failures: unknown[];
 let writer: LogWriter;
@@ -21,16 +24,18 @@ beforeEach(() => {
   clock = new SimulatedClock();
   appends = [];
   purged = [];
+  purge = async (below) => void purged.push(below);
   stored = [];
   failures = [];
   const wal: Pick<Wal, 'append' | 'purge'> = {
     append: (batch) =>
       new Promise<void>((resolve, reject) => appends.push({batch, finish: resolve, fail: reject})),
-    purge: async (below) => void purged.push(below),
+    purge: (below) => purge(below),
   };
   writer = new LogWriter({
     wal: wal as Wal,
     clock,
+    logger: silentLogger,
     onStored: (last, messages) =>
       stored.push({indexes: last.map(({index}) => index), messages: messages.length}),
     onFailure: (error) => failures.push(error),
@@ -120,6 +125,50 @@ describe('log writer', () => {
     appends[0].finish();
     await clock.settle();
     expect(purged).toEqual([11]);
+  });
+
+  it('Ensure that no answer waits for a purge, one runs at a time, and one that fails ends nothing.', async () => {
+    let fail: (error: Error) => void = () => undefined;
+    purge = (below) => {
+      purged.push(below);
+      return new Promise((_resolve, reject) => {
+        fail = reject;
+      });
+    };
+    writer.compact({index: 10, term: 1});
+    writer.add(ready({entries: [entry(20)], messagesAfterSync: [ack]}));
+    appends[0].finish();
+    await clock.settle();
+    appends[1].finish();
+    await clock.settle();
+    expect(stored.at(-1)).toEqual({indexes: [20], messages: 1});
+    writer.compact({index: 15, term: 1});
+    appends[2].finish();
+    await clock.settle();
+    expect(purged).toEqual([11]);
+    fail(new EngineError({code: 'diskError', path: 'wal', operation: 'unlink', detail: 'EIO'}));
+    await clock.settle();
+    writer.add(ready({entries: [entry(21)]}));
+    appends[3].finish();
+    await clock.settle();
+    expect(purged).toEqual([11, 16]);
+    expect(failures).toEqual([]);
+    let isDrained = false;
+    const drained = writer.drained().then(() => {
+      isDrained = true;
+    });
+    await clock.settle();
+    expect(isDrained).toBe(false);
+    fail(new EngineError({code: 'stopped'}));
+    await drained;
+  });
+
+  it('Ensure that a log that died beside its batches does not keep the member from stopping.', async () => {
+    writer.add(ready({hardState: {term: 1, vote: 0n, commit: 9}}));
+    const drained = writer.drained();
+    await clock.settle();
+    appends[0].fail(new EngineError({code: 'diskError', path: 'wal', operation: 'write', detail: 'EIO'}));
+    await drained;
   });
 
   it('Ensure that after a failed write nothing is reported and nothing is written.', async () => {
