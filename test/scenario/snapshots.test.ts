@@ -1,8 +1,16 @@
 /** Members that fell behind the log: images that come twice, too late, or into a crash. */
 
 import {describe, expect, it} from 'vitest';
+import {readStateImage, writeStateImage} from '../../src/engine/storage/state-image.ts';
 import {keepUnsynced, loseUnsynced} from '../simulator/memory-disk.ts';
 import {Scenario, serverOf} from '../simulator/scenario.ts';
+import type {SimulatedMember} from '../simulator/simulated-member.ts';
+
+function storeOf(member: SimulatedMember) {
+  const opened = member.life?.opened;
+  if (opened === undefined) throw new Error(`${member.name} has not opened its store`);
+  return opened.store;
+}
 
 const SHORT_LOG = {snapshotCount: 20, catchupEntries: 1};
 
@@ -102,15 +110,13 @@ describe('a member behind the log', () => {
       const {leader} = world;
       const [member] = world.followers;
       await world.puts(leader, 30);
-      const opened = leader.life?.opened;
-      const {reader, mark} = await world.cluster.drive(opened?.store.view() as never);
+      const {reader, mark} = await world.cluster.drive(storeOf(leader).view());
       // An image of before, brought again by a link that was slow: it arrives whole, behind the log.
       await world.puts(leader, 60);
       const folder = 'store/9';
       await world.cluster.drive(member.disk.makeFolder(folder));
       await world.cluster.drive(member.disk.syncFolder('store'));
       const backend = await world.cluster.drive(member.images.open(folder));
-      const {readStateImage, writeStateImage} = await import('../../src/engine/storage/state-image.ts');
       const clock = member.life?.clock;
       expect(clock).toBeDefined();
       if (clock === undefined) return;

@@ -244,7 +244,9 @@ export class SimulatedCluster {
       const {role, term, commit, applied, lastIndex} = status;
       return `${member.name} ${role} t${term} ${applied}/${commit}/${lastIndex}${member.life?.isPublished ? '' : ' unpublished'}`;
     });
-    return `${states.join(', ')}; admin ${this.admin.isIdle ? 'idle' : 'busy'}`;
+    const last = this.ends.at(-1);
+    const end = last === undefined ? '' : `; last end: ${last.member} ${String(last.error)}`;
+    return `${states.join(', ')}; admin ${this.admin.isIdle ? 'idle' : 'busy'}${end}`;
   }
 
   #startClients(): void {

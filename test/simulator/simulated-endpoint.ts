@@ -294,7 +294,8 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
         !this.#net.isCut(this.host, remote.host) &&
         !this.#net.isCut(remote.host, this.host);
       link.silentTicks = isReached ? 0 : link.silentTicks + 1;
-      if (link.silentTicks > PEER_PINGS_MISSED_MAX) this.#broken(link, link.era);
+      const isHungUp = isReached && remote.#options.isRemoved(this.identity.memberId);
+      if (isHungUp || link.silentTicks > PEER_PINGS_MISSED_MAX) this.#broken(link, link.era);
     }
   }
 

@@ -76,10 +76,10 @@ export class SnapshotTransfer {
         }
       }
     } catch (error) {
-      this.#cancelStall();
       const failure = error instanceof EngineError ? error : new EngineError(failureOf(error));
       const lost = new EngineError({code: 'timeoutConnectionLost'});
-      this.to.arrive(() => this.#failReceiver(lost));
+      // Behind the parts that are on their way; where the way is cut, the stall tells.
+      this.#toReceiver(() => this.#failReceiver(lost));
       await source.return?.();
       throw failure;
     }
