@@ -24,7 +24,7 @@ const used = new Set<string>();
 let etcdctlOnEtcd: Answers = new Map();
 
 const isAsked = ({isUsage = false}: NamedStep) => !isUsage;
-const KVD_STEPS = script(1).filter(({notForKvd}) => notForKvd === undefined);
+const KVD_STEPS = script(1);
 const KVD_ASKING_STEPS = KVD_STEPS.filter(isAsked);
 
 async function run(

@@ -3,6 +3,7 @@ import {argument} from '../_shared/command.ts';
 import {badArguments} from '../_shared/exit.ts';
 import {booleanFlag, listFlag} from '../_shared/flags.ts';
 import {GLOBAL_FLAGS} from '../_shared/global-flags.ts';
+import {peerUrlsArgument} from '../_shared/peer-urls.ts';
 import {type AddedMember, memberAddView} from '../_shared/views/member.ts';
 import {textOf} from '../_shared/words.ts';
 
@@ -26,8 +27,7 @@ export default class MemberAdd extends ClientCommand<AddedMember> {
     const [word] = words;
     if (word === undefined) throw badArguments('member name not provided');
     if (words.length > 1) throw badArguments('too many arguments');
-    const peerURLs = flags['peer-urls'];
-    if (peerURLs.length === 0) throw badArguments('member peer urls not provided');
+    const peerURLs = peerUrlsArgument(flags['peer-urls']);
     this.use(memberAddView);
     const {cluster} = await this.client();
     const response = await cluster.memberAdd({peerURLs, isLearner: flags.learner}, this.short);

@@ -1,10 +1,10 @@
 import type {MemberUpdateResponse} from '../../transport/proto/generated/cluster.ts';
 import {ClientCommand} from '../_shared/client-command.ts';
 import {argument} from '../_shared/command.ts';
-import {badArguments} from '../_shared/exit.ts';
 import {listFlag} from '../_shared/flags.ts';
 import {GLOBAL_FLAGS} from '../_shared/global-flags.ts';
 import {memberArgument} from '../_shared/member-argument.ts';
+import {peerUrlsArgument} from '../_shared/peer-urls.ts';
 import {memberChangeView} from '../_shared/views/member.ts';
 
 const FLAGS = {
@@ -22,8 +22,7 @@ export default class MemberUpdate extends ClientCommand<MemberUpdateResponse> {
   async run(): Promise<MemberUpdateResponse> {
     const {flags, words} = this.parseClient(FLAGS);
     const ID = memberArgument(words);
-    const peerURLs = flags['peer-urls'];
-    if (peerURLs.length === 0) throw badArguments('member peer urls not provided');
+    const peerURLs = peerUrlsArgument(flags['peer-urls']);
     this.use(memberChangeView(ID, 'updated'));
     return (await this.client()).cluster.memberUpdate({ID, peerURLs}, this.short);
   }

@@ -40,8 +40,6 @@ export interface Step {
   readonly whileError?: RegExp;
   /** Why kvd's own command line is not compared with etcdctl's in this step. */
   readonly kvdDiffers?: string;
-  /** Why this step is left out when kvd's own command line runs the script. */
-  readonly notForKvd?: string;
 }
 
 type More = Omit<Step, 'args'>;
