@@ -308,21 +308,36 @@ export class Replica {
     return this.#publisher.publish();
   }
 
-  /** In reverse order of start. Hands leadership over first where there is somebody to take it. */
+  /**
+   * In reverse order of start. Hands leadership over first where there is somebody to take it. Each step is done
+   * although one before it failed: a file left open keeps a later start in this process from its store.
+   */
   async stop(): Promise<void> {
-    await this.leadership.handOver();
-    this.#publisher.stop();
-    this.#duties.stop();
-    this.#watchPump.stop();
-    await this.reclaimer.stop();
-    await this.loop.stop();
-    this.applier.stop();
-    this.proposals.stop();
-    this.reads.stop();
-    await this.#network.stop();
-    await this.installer.available();
-    await this.#snapshotter.discard();
-    await this.store.stop();
+    const failures: unknown[] = [];
+    const steps: readonly (() => Promise<void> | void)[] = [
+      () => this.leadership.handOver(),
+      () => this.#publisher.stop(),
+      () => this.#duties.stop(),
+      () => this.#watchPump.stop(),
+      () => this.reclaimer.stop(),
+      () => this.loop.stop(),
+      () => this.applier.stop(),
+      () => this.proposals.stop(),
+      () => this.reads.stop(),
+      () => this.#network.stop(),
+      () => this.installer.available(),
+      () => this.#snapshotter.discard(),
+      () => this.store.stop(),
+    ];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        this.#logger.error('a step of the stop failed', {error: String(error)});
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
   }
 
   /** The only voter has nobody to wait for: it need not sit out an election timeout. */
@@ -402,10 +417,12 @@ export class Replica {
     this.#network.setPeers(this.#others().map(({id, peerURLs}) => ({id, urls: peerURLs})));
   }
 
+  /** A list without this member is one of the past, which is being replayed: its members may long be replaced. */
   #others(): Member[] {
-    const listed = this.members.list();
-    const known = listed.length > 0 ? listed : this.#firstPeers;
-    return known.filter(({id}) => id !== this.identity.memberId);
+    const self = this.identity.memberId;
+    const known = new Map(this.members.list().map((member) => [member.id, member]));
+    if (!known.has(self)) for (const member of this.#firstPeers) known.set(member.id, member);
+    return [...known.values()].filter(({id}) => id !== self && !this.members.isRemoved(id));
   }
 
   #timeoutCause(startedMs: number): 'timeout' | 'timeoutLeaderFailed' | 'timeoutConnectionLost' {
