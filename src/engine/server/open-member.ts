@@ -28,6 +28,8 @@ export interface OpenedMember {
   readonly stateMachine: StateMachine;
   /** The first entry of the log. */
   readonly firstIndex: Index;
+  /** The last marker in the log on disk, which may lie behind `firstIndex`: no cut goes back before it. */
+  readonly markerIndex: Index;
   /** Whom to have links to until the replicated list says it: a member that joins knows nobody yet. */
   readonly firstPeers: readonly Member[];
   /** Gives everything back; the store has been stopped before. */
@@ -52,6 +54,7 @@ export async function openMember(options: OpenOptions): Promise<OpenedMember> {
   const identity = {clusterId: marker.clusterId, memberId: marker.memberId};
   const storeFolder = new StoreFolder(ports.disk);
   const backend = await storeFolder.open(ports.backendOpener);
+  let wal: Wal | undefined;
   try {
     const store = new Store({
       ...ports,
@@ -64,23 +67,27 @@ export async function openMember(options: OpenOptions): Promise<OpenedMember> {
     if (stateMachine.authEnabled()) throw authRefusal();
     checkAgainstDisk(config, stateMachine.members.list());
     const isAlone = hasNoOthers(config, identity, stateMachine.confState().voters);
-    const {wal, contents} = await Wal.open({...walPorts(ports), allowDoubtfulTail: !isAlone});
+    const log = await Wal.open({...walPorts(ports), allowDoubtfulTail: !isAlone});
+    wal = log.wal;
+    const {contents} = log;
     checkIdentity(identity, contents, ports);
     const start = startOf(contents, stateMachine.applied(), ports);
-    if (start.isAhead) await tellLog(wal, start);
+    if (start.isAhead) await tellLog(log.wal, start);
     const raft = openRaft({config, ports, identity, contents, stateMachine, start});
     return {
       identity,
       raft,
-      wal,
+      wal: log.wal,
       store,
       stateMachine,
       firstIndex: raft.status().firstIndex,
+      markerIndex: start.isAhead ? start.compacted.index : contents.snapshot.index,
       firstPeers: raft.status().commit === 0 ? (await askPeers({...ports, config})).members : [],
-      close: () => closeAll(wal, store),
+      close: () => closeAll(log.wal, store),
     };
   } catch (error) {
-    await backend.close();
+    // What kept the member from starting is what its user must hear of.
+    await Promise.allSettled([wal?.close(), backend.close()]);
     throw error;
   }
 }
@@ -127,7 +134,7 @@ interface LogStart {
   readonly compacted: {readonly index: Index; readonly term: Term};
   readonly hardState: HardState;
   readonly entries: readonly Entry[];
-  /** The store holds more than the log: the log has to begin anew behind it. */
+  /** The store holds more than the log, or something else: the log has to begin anew behind it. */
   readonly isAhead: boolean;
 }
 
@@ -140,8 +147,10 @@ function startOf(contents: WalContents, applied: AppliedMark, {disk}: ServerPort
     vote: contents.hardState.term < applied.term ? 0n : contents.hardState.vote,
     commit: Math.max(contents.hardState.commit, applied.index),
   };
-  // An image that another member sent was complete when the crash came, but the log had not heard of it yet.
-  const isAhead = applied.index > lastIndex;
+  // An image that another member sent was complete when the crash came, but the log had not heard of it yet. It may
+  // end within a tail that a deposed leader left here: that was never committed.
+  const atMark = contents.entries.find(({index}) => index === applied.index);
+  const isAhead = applied.index > lastIndex || (atMark !== undefined && atMark.term !== applied.term);
   if (isAhead)
     return {compacted: {index: applied.index, term: applied.term}, hardState, entries: [], isAhead};
   // Entries up to the marker are kept for slow followers; the first of them becomes the start, since the term
@@ -209,8 +218,11 @@ function authRefusal(): EngineError {
 }
 
 async function closeAll(wal: Wal, store: Store): Promise<void> {
-  await wal.close();
-  await store.backend.close();
+  try {
+    await wal.close();
+  } finally {
+    await store.backend.close();
+  }
 }
 
 /** Whether nobody could bring back what a damaged log lost: this member is its cluster's only voter, or founds it. */

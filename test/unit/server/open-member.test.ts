@@ -1,0 +1,147 @@
+/** What a start makes of a log and a store that a crash left at different places. */
+
+import {beforeEach, describe, expect, it} from 'vitest';
+import {createSha1, createSha256} from '../../../src/engine/io/digest.ts';
+import {silentLogger} from '../../../src/engine/io/logger.ts';
+import {MetricRegistry} from '../../../src/engine/io/metrics.ts';
+import {type OpenedMember, openMember} from '../../../src/engine/server/open-member.ts';
+import type {ServerConfig} from '../../../src/engine/server/server-config.ts';
+import type {ServerPorts} from '../../../src/engine/server/server-ports.ts';
+import {DataDir} from '../../../src/engine/storage/data-dir.ts';
+import type {Member} from '../../../src/engine/types.ts';
+import {MemoryBackendDisk} from '../../simulator/memory-backend.ts';
+import {MemoryDisk} from '../../simulator/memory-disk.ts';
+import {SeededRandom} from '../../simulator/seeded-random.ts';
+import {entries, failureOf} from '../storage/wal-fixture.ts';
+
+const URL = 'http://127.0.0.1:2380';
+const CONFIG: ServerConfig = {
+  name: 'a',
+  initialAdvertisePeerURLs: [URL],
+  advertiseClientURLs: ['http://127.0.0.1:2379'],
+  initialCluster: new Map([['a', [URL]]]),
+  initialClusterState: 'new',
+  initialClusterToken: 'test',
+  snapshotCount: 100,
+  snapshotCatchupEntries: 5,
+  heartbeatIntervalMs: 100,
+  electionTimeoutMs: 1_000,
+  maxRequestBytes: 1_572_864,
+  quotaBackendBytes: 0,
+  autoCompaction: {mode: 'off'},
+  strictReconfigCheck: true,
+  watchProgressNotifyIntervalMs: 600_000,
+};
+
+let filesOpen: number;
+let disk: MemoryDisk;
+let images: MemoryBackendDisk;
+
+beforeEach(() => {
+  filesOpen = 0;
+  disk = new MemoryDisk({
+    turn: ({name}) => {
+      if (name === 'open') filesOpen++;
+      if (name === 'close') filesOpen--;
+    },
+  });
+  // Time passes by itself here: nothing is measured.
+  const clock = {
+    monotonicMs: () => 0,
+    wallMs: () => 0,
+    after: (_delayMs: number, action: () => void) => {
+      setImmediate(action);
+      return () => undefined;
+    },
+    yield: () => new Promise<void>((resolve) => setImmediate(resolve)),
+  };
+  images = new MemoryBackendDisk({clock});
+});
+
+async function open(): Promise<OpenedMember> {
+  const ports = {
+    clock: images.clock,
+    random: new SeededRandom(1),
+    disk,
+    backendOpener: images,
+    network: {},
+    logger: silentLogger,
+    metrics: new MetricRegistry(),
+    sha1: createSha1,
+    sha256: createSha256,
+  } as unknown as ServerPorts;
+  const dataDir = await DataDir.open({disk, lock: async () => async () => undefined, logger: silentLogger});
+  return openMember({config: CONFIG, ports, dataDir, onFailure: () => undefined, walSegmentBytes: 65_536});
+}
+
+/** The entry that founds the cluster is applied, and the store stands at `mark`. */
+async function storeAt(opened: OpenedMember, mark: {index: number; term: number}): Promise<void> {
+  const id = opened.identity.memberId;
+  const member: Member = {id, name: '', peerURLs: [URL], clientURLs: [], isLearner: false};
+  const confState = {voters: [id], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false};
+  opened.stateMachine.applyMembership({index: 1, term: 1, change: {type: 'add', member}, confState});
+  opened.store.mark({...opened.store.applied(), ...mark});
+  await opened.store.flush();
+}
+
+async function close(opened: OpenedMember): Promise<void> {
+  await opened.store.stop();
+  await opened.close();
+}
+
+describe('opening a member', () => {
+  it('Ensure that an image within a tail of another term makes the log begin anew behind it.', async () => {
+    const first = await open();
+    await first.wal.append({
+      entries: entries(2, 5, 2),
+      hardState: {term: 2, vote: 0n, commit: 1},
+      sync: true,
+    });
+    await storeAt(first, {index: 4, term: 3});
+    await close(first);
+    for (let start = 0; start < 2; start++) {
+      const opened = await open();
+      const {firstIndex, lastIndex, commit, term} = opened.raft.status();
+      expect({firstIndex, lastIndex, commit, term}).toEqual({
+        firstIndex: 5,
+        lastIndex: 4,
+        commit: 4,
+        term: 3,
+      });
+      expect(opened.markerIndex).toBe(4);
+      await close(opened);
+    }
+  });
+
+  it('Ensure that entries before the marker are kept, and the marker is known.', async () => {
+    const first = await open();
+    const hardState = {term: 2, vote: 0n, commit: 6};
+    await first.wal.append({entries: entries(2, 5, 2), hardState, sync: true});
+    await first.wal.append({
+      entries: [],
+      hardState: undefined,
+      snapshot: {index: 4, term: 2},
+      sync: true,
+    });
+    await storeAt(first, {index: 5, term: 2});
+    await close(first);
+    const opened = await open();
+    expect(opened.firstIndex).toBe(2);
+    expect(opened.markerIndex).toBe(4);
+    await close(opened);
+  });
+
+  it('Ensure that a start that fails gives every file back.', async () => {
+    const first = await open();
+    await first.wal.append({
+      entries: [],
+      hardState: {term: 2, vote: 0n, commit: 9},
+      snapshot: {index: 9, term: 2},
+      sync: true,
+    });
+    await close(first);
+    expect(filesOpen).toBe(0);
+    expect((await failureOf(open())).code).toBe('storeCorrupt');
+    expect(filesOpen).toBe(0);
+  });
+});
