@@ -80,6 +80,11 @@ async function join(
   const network = new WebSocketPeerNetwork<PeerCall, PeerAnswer>({
     identity,
     isRemoved: (id) => replica?.members.isRemoved(id) ?? false,
+    // Both: the list may be older than the flag, or the flag older than a `member update`.
+    advertiseUrls: () => {
+      const listed = replica?.members.get(replica.identity.memberId)?.peerURLs ?? [];
+      return [...new Set([...listed, ...config.initialAdvertisePeerUrls])];
+    },
     listenUrls: config.listenPeerUrls,
     tls: undefined,
     electionTimeoutMs: config.electionTimeoutMs,

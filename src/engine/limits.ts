@@ -20,6 +20,8 @@ export const RAFT_UNCOMMITTED_BYTES_MAX = 256 * MIB;
 export const RAFT_APPLY_BYTES_MAX = 16 * MIB;
 /** The log kept in memory, bytes: beyond it a snapshot is taken and the log cut, whatever --snapshot-count says. */
 export const RAFT_LOG_BYTES_MAX = 256 * MIB;
+/** What such a cut has to free at least, bytes: each costs a flush of the store and a marker in the log. */
+export const RAFT_LOG_CUT_BYTES_MIN = 64 * MIB;
 /** Reads waiting for their index at a leader: each is a batch of its asker's, so this many means nobody answers. */
 export const RAFT_PENDING_READS_MAX = 4_096;
 
@@ -89,6 +91,13 @@ export const SLICE_MS = 5;
 /** A walk over the whole store that nobody waits for leaves the loop to others for this long between slices. */
 export const SLICE_REST_MS = 2;
 
+/** A range deletion of this many keys is one fact at once; its tombstones are written beside what comes after it. */
+export const PENDING_DELETE_KEYS_MIN = 10_000;
+/** Such deletions at a time: every lookup asks all of them. Further ones write their tombstones as they happen. */
+export const PENDING_DELETES_MAX = 16;
+/** Tombstones of one slice: about a millisecond. */
+export const SETTLE_SLICE_KEYS = 200;
+
 // ---- Requests -----------------------------------------------------------------------------------------------
 
 /** Key-value bytes in one part of a streamed range: enough to fill a frame, little enough to hold per stream. */
@@ -142,6 +151,13 @@ export const PEER_PINGS_MISSED_MAX = 6;
 export const PEER_HANDSHAKE_TIMEOUT_MS = 5_000;
 /** Connections to the peer port: seven members' links, calls and snapshots, and a lot of strangers. */
 export const PEER_CONNECTIONS_MAX = 1_024;
+/** Members that are not listed here, and yet have a link back because they dialled: a cluster's worth of new ones. */
+export const PEER_UNLISTED_MAX = 16;
+/** Such a link back outlives the link that it answers by this, milliseconds: the other end dials again by then. */
+export const PEER_UNLISTED_LINGER_MS = 10_000;
+/** Own peer URLs told in a handshake, number and bytes: Node takes 16 KiB of headers, and a member has one or two. */
+export const PEER_TOLD_URLS_MAX = 8;
+export const PEER_TOLD_URLS_BYTES_MAX = 4 * KIB;
 /** Refused strangers that are remembered so as to be logged once. */
 export const PEER_REFUSALS_REMEMBERED = 256;
 /** Look-ups of host names at a time: each holds one of Node's four pool threads, which the log's fdatasync needs. */
@@ -205,6 +221,8 @@ export const SNAPSHOT_RUN_BYTES_MAX = 256 * MIB;
 export const SNAPSHOT_TREE_DEPTH_MAX = 48;
 /** What is read ahead of a walk through a snapshot file, bytes: a disk's cost per request becomes small. */
 export const SNAPSHOT_READ_AHEAD_BYTES = 1 * MIB;
+/** After an image has arrived the log is not cut for this long, milliseconds: the member has to catch up by it (etcd's). */
+export const SNAPSHOT_LOG_HOLD_MS = 30_000;
 /** A joining member asks its peers again after this time, and gives up after that, milliseconds. */
 export const JOIN_RETRY_MS = 500;
 export const JOIN_TIMEOUT_MS = 30_000;

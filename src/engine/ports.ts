@@ -146,7 +146,10 @@ export interface PeerHandlers<Message, Call, Answer> {
 export interface PeerNetwork<Message, Call, Answer> {
   start(handlers: PeerHandlers<Message, Call, Answer>): Promise<void>;
   stop(): Promise<void>;
-  /** The members to keep links to; links to others are closed. */
+  /**
+   * The members to keep links to. Other links are closed, except the link back to a member, not removed, that holds
+   * one to this member: it is kept, or made, for that long, so that this member can answer it.
+   */
   setPeers(peers: readonly Peer[]): void;
   send(to: MemberId, messages: readonly Message[]): void;
   sendSnapshot(to: MemberId, announcement: Message, chunks: AsyncIterable<Uint8Array>): Promise<void>;

@@ -217,7 +217,12 @@ export function peerNetworkSuite(name: string, makeWorld: () => Promise<PeerWorl
     });
 
     it('Ensure that the link to a peer that is no longer wanted is closed.', async () => {
-      const [a, b] = await pair();
+      const removed = new Set<MemberId>();
+      const a = await world.start({id: 1n, isRemoved: (id) => removed.has(id)});
+      const b = await world.start({id: 2n});
+      connect(a, b);
+      await world.until(() => a.network.connectedSinceMs(b.id) !== undefined, 'the link stands');
+      removed.add(b.id);
       a.network.setPeers([]);
       expect(a.network.connectedSinceMs(b.id)).toBeUndefined();
       expect(await codeOf(a.network.call(b.id, 1, 1_000))).toBe('memberNotFound');

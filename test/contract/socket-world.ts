@@ -70,9 +70,10 @@ export class SocketWorld implements PeerWorld {
   ): Promise<SocketMember> {
     const log: LogLine[] = [];
     const metrics = new Map<string, number>();
-    const network = new WebSocketPeerNetwork<unknown, unknown>({
+    const network: WebSocketPeerNetwork<unknown, unknown> = new WebSocketPeerNetwork({
       identity: () => ({clusterId: options.clusterId ?? 0xc1n, memberId: options.id}),
       isRemoved: options.isRemoved ?? (() => false),
+      advertiseUrls: () => network.listenUrls(),
       listenUrls: options.listenUrls ?? options.urls ?? ['http://127.0.0.1:0'],
       tls: undefined,
       electionTimeoutMs: 200,

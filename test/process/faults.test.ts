@@ -5,6 +5,7 @@ import {afterEach, describe, expect, it} from 'vitest';
 import {leaderOf, membersAgree, missingWrites} from './agreement.ts';
 import {EtcdCalls} from './etcd-calls.ts';
 import {eventually} from './eventually.ts';
+import {freePorts} from './free-ports.ts';
 import {MemberProcess} from './member-process.ts';
 import {ProcessCluster} from './process-cluster.ts';
 import {timeToWrite, WriteLoad} from './write-load.ts';
@@ -16,6 +17,43 @@ afterEach(async () => {
 });
 
 const others = (members: readonly MemberProcess[], one: MemberProcess) => members.filter((m) => m !== one);
+
+/** Adds a member, starts it, and removes `leaving`, whose process ends. */
+async function replace(options: {
+  leaving: MemberProcess;
+  rest: readonly MemberProcess[];
+  name: string;
+}): Promise<MemberProcess> {
+  const {leaving, rest, name} = options;
+  const [clientPort, peerPort] = await freePorts(2);
+  const joined = [leaving, ...rest].map((one) => `${one.options.name}=${one.peerUrl}`).join(',');
+  const newcomer = new MemberProcess({
+    ...leaving.options,
+    name,
+    clientPort,
+    peerPort,
+    initialCluster: `${joined},${name}=http://127.0.0.1:${peerPort}`,
+    initialClusterState: 'existing',
+  });
+  try {
+    using calls = new EtcdCalls(rest[0].endpoint);
+    await calls.raw.unary('etcdserverpb.Cluster/MemberAdd', {peerURLs: [newcomer.peerUrl]});
+    await newcomer.start();
+    const isGone = async () => {
+      const {members} = await calls.raw.unary('etcdserverpb.Cluster/MemberList');
+      const listed = members.find((m: {name: string}) => m.name === leaving.options.name);
+      if (listed !== undefined) await calls.raw.unary('etcdserverpb.Cluster/MemberRemove', {ID: listed.ID});
+      return listed === undefined;
+    };
+    // A leader that removes itself may be gone before it has answered.
+    await eventually(isGone, {what: `${leaving.options.name} removed`});
+    await leaving.exited();
+    return newcomer;
+  } catch (error) {
+    await newcomer.kill();
+    throw error;
+  }
+}
 
 describe('a leader that was stopped', () => {
   it('Ensure that it serves no stale read when it continues.', async () => {
@@ -94,6 +132,36 @@ describe('a member left behind', () => {
     expect(revisions).toEqual(Array.from({length: 1_001}, (_, i) => revisions[0] + i));
     stream.cancel();
   });
+});
+
+describe('a member that was away while the others were replaced', () => {
+  it.each([
+    {by: 'the log', extraArguments: []},
+    {by: 'a snapshot', extraArguments: ['--snapshot-count=200', '--snapshot-catchup-entries=50']},
+  ])(
+    'Ensure that it comes back by $by though it knows nobody of the cluster any more.',
+    async ({by, extraArguments}) => {
+      const lenient = [...extraArguments, '--strict-reconfig-check=false'];
+      cluster = await ProcessCluster.start({program: 'kvd', size: 3, extraArguments: lenient});
+      const newcomers: MemberProcess[] = [];
+      try {
+        const [a, away, c] = cluster.members;
+        await away.kill();
+        newcomers.push(await replace({leaving: c, rest: [a], name: 'm4'}));
+        newcomers.push(await replace({leaving: a, rest: newcomers, name: 'm5'}));
+        await leaderOf(newcomers);
+        using calls = new EtcdCalls(newcomers[0].endpoint);
+        for (let n = 0; n < 40; n++) {
+          await Promise.all(Array.from({length: 25}, (_, i) => calls.put(`${n}/${i}`, 'x'.repeat(100))));
+        }
+        await away.start();
+        await membersAgree([away, ...newcomers]);
+        expect(away.logTail(400).includes('snapshot installed')).toBe(by === 'a snapshot');
+      } finally {
+        for (const member of newcomers) await member.kill();
+      }
+    },
+  );
 });
 
 describe('a member removed and added again', () => {

@@ -125,7 +125,7 @@ interface JoinOptions {
 /** Finds this member, added by `member add` and not started yet, in the list that its peers have. */
 export async function joinCluster(options: JoinOptions): Promise<FirstLog> {
   const own = [...options.config.initialAdvertisePeerURLs].sort();
-  const {clusterId, members} = await askPeers(options);
+  const {clusterId, members} = await askPeers({...options, timeoutMs: JOIN_TIMEOUT_MS});
   const self = members.find(({peerURLs}) => samePeerUrls([...peerURLs].sort(), own));
   if (self === undefined) {
     const detail =
@@ -144,18 +144,19 @@ export async function joinCluster(options: JoinOptions): Promise<FirstLog> {
 
 /**
  * The member list as the first peer that answers has it. Peers that do not answer, or whose names do not resolve
- * yet, are asked again for a while.
+ * yet, are asked again for a while (`timeoutMs` 0: once each).
  */
 export async function askPeers({
   config,
   network,
   clock,
   logger,
-}: JoinOptions): Promise<PeerAnswer & {type: 'cluster'}> {
+  timeoutMs,
+}: JoinOptions & {readonly timeoutMs: number}): Promise<PeerAnswer & {type: 'cluster'}> {
   const urls = [...config.initialCluster]
     .filter(([name]) => name !== config.name)
     .flatMap(([, list]) => list);
-  const untilMs = clock.monotonicMs() + JOIN_TIMEOUT_MS;
+  const untilMs = clock.monotonicMs() + timeoutMs;
   for (;;) {
     for (const url of urls) {
       const answer = await askCluster(network, url);

@@ -5,7 +5,8 @@
  */
 
 import {assert, EngineError} from '../errors.ts';
-import type {Entry, HardState} from '../raft/message.ts';
+import {decodeConfChange} from '../raft/conf-change.ts';
+import {type Entry, EntryType, type HardState} from '../raft/message.ts';
 import {Raft} from '../raft/raft.ts';
 import {StateMachine} from '../state-machine/state-machine.ts';
 import {type DataDir, WAL_FOLDER} from '../storage/data-dir.ts';
@@ -65,7 +66,10 @@ export async function openMember(options: OpenOptions): Promise<OpenedMember> {
     const stateMachine = new StateMachine({records: store, logger: ports.logger.child('mvcc')});
     await load(stateMachine, ports);
     if (stateMachine.authEnabled()) throw authRefusal();
-    checkAgainstDisk(config, stateMachine.members.list());
+    const {members} = stateMachine;
+    // Before its own addition, in a log that it replays, a member has a list of which the flags need not know anybody.
+    const isFound = members.get(identity.memberId) !== undefined || members.isRemoved(identity.memberId);
+    if (isFound) checkAgainstDisk(config, members.list());
     const isAlone = hasNoOthers(config, identity, stateMachine.confState().voters);
     const log = await Wal.open({...walPorts(ports), allowDoubtfulTail: !isAlone});
     wal = log.wal;
@@ -74,6 +78,7 @@ export async function openMember(options: OpenOptions): Promise<OpenedMember> {
     const start = startOf(contents, stateMachine.applied(), ports);
     if (start.isAhead) await tellLog(log.wal, start);
     const raft = openRaft({config, ports, identity, contents, stateMachine, start});
+    const knowsPeers = isFound || isAddedBy(start, identity.memberId);
     return {
       identity,
       raft,
@@ -82,7 +87,7 @@ export async function openMember(options: OpenOptions): Promise<OpenedMember> {
       stateMachine,
       firstIndex: raft.status().firstIndex,
       markerIndex: start.isAhead ? start.compacted.index : contents.snapshot.index,
-      firstPeers: raft.status().commit === 0 ? (await askPeers({...ports, config})).members : [],
+      firstPeers: knowsPeers ? [] : await findPeers({config, ports}),
       close: () => closeAll(log.wal, store),
     };
   } catch (error) {
@@ -112,6 +117,27 @@ async function makeMember({config, ports, dataDir, walSegmentBytes}: OpenOptions
     await wal.close();
   });
   logger.info('data dir made', {path: dataDir.path, ...first.identity, state: config.initialClusterState});
+}
+
+/** Whether committed entries, still to be applied, will list this member: a founder's log begins with them. */
+function isAddedBy({entries, hardState}: LogStart, self: MemberId): boolean {
+  return entries.some(({index, type, payload}) => {
+    if (index > hardState.commit || type !== EntryType.confChange) return false;
+    const steps = decodeConfChange(payload)?.steps ?? [];
+    return steps.some((step) => step.type.startsWith('add') && step.memberId === self);
+  });
+}
+
+/** The members of a cluster whose log this member does not have far enough to know them. */
+async function findPeers({config, ports}: Pick<OpenOptions, 'config' | 'ports'>): Promise<readonly Member[]> {
+  try {
+    return (await askPeers({...ports, config, timeoutMs: 0})).members;
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    // Its place in the cluster is certain: the leader will come by, and is answered where it says.
+    ports.logger.warn('no peer tells who the members are', {reason: error.message});
+    return [];
+  }
 }
 
 function walPorts({disk, clock, logger, metrics}: ServerPorts) {

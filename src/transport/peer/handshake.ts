@@ -4,6 +4,7 @@
  *
  *     GET /kvd/peer            the dialler says   kvd-protocol: 1-1   (the range of versions it speaks)
  *                                                 kvd-cluster, kvd-from, kvd-to   (ids, hexadecimal)
+ *                                                 kvd-peer-urls   (links only: where to reach it, comma-separated)
  *     101                      the listener says  kvd-protocol: 1     (the version chosen)
  *                                                 kvd-cluster, kvd-from
  *     412                      or                 kvd-refusal: <code> <detail>
@@ -12,7 +13,9 @@
  * "whoever listens there". Pure.
  */
 
+import {PEER_TOLD_URLS_BYTES_MAX, PEER_TOLD_URLS_MAX} from '../../engine/limits.ts';
 import type {ClusterId, MemberId} from '../../engine/types.ts';
+import {parsePeerUrl} from './peer-url.ts';
 
 /** What a connection is for; each has its own path. */
 export const PEER_PATHS = {link: '/kvd/peer', snapshot: '/kvd/snapshot', call: '/kvd/call'} as const;
@@ -36,6 +39,8 @@ export interface Hello extends PeerIdentity {
   readonly protocol: ProtocolRange;
   /** Whom the dialler expects; 0n: whoever it is. */
   readonly to: MemberId;
+  /** Where the dialler itself is reached: the listener's own list of members may be too old to know. */
+  readonly peerUrls: readonly string[];
 }
 
 export interface Welcome extends PeerIdentity {
@@ -51,15 +56,23 @@ export interface Refusal {
 
 export type HandshakeHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
 
-const HEADER = {protocol: 'kvd-protocol', cluster: 'kvd-cluster', from: 'kvd-from', to: 'kvd-to'} as const;
+const HEADER = {
+  protocol: 'kvd-protocol',
+  cluster: 'kvd-cluster',
+  from: 'kvd-from',
+  to: 'kvd-to',
+  peerUrls: 'kvd-peer-urls',
+} as const;
 export const REFUSAL_HEADER = 'kvd-refusal';
 
 export function helloHeaders(hello: Hello): Record<string, string> {
+  const urls = writeUrls(hello.peerUrls);
   return {
     [HEADER.protocol]: `${hello.protocol.min}-${hello.protocol.max}`,
     [HEADER.cluster]: hex(hello.clusterId),
     [HEADER.from]: hex(hello.memberId),
     [HEADER.to]: hex(hello.to),
+    ...(urls !== '' && {[HEADER.peerUrls]: urls}),
   };
 }
 
@@ -70,7 +83,8 @@ export function readHello(headers: HandshakeHeaders): Hello | undefined {
   const to = readId(headers[HEADER.to]);
   if (range === null || clusterId === undefined || memberId === undefined || to === undefined)
     return undefined;
-  return {protocol: {min: Number(range[1]), max: Number(range[2])}, clusterId, memberId, to};
+  const peerUrls = readUrls(headers[HEADER.peerUrls]);
+  return {protocol: {min: Number(range[1]), max: Number(range[2])}, clusterId, memberId, to, peerUrls};
 }
 
 export function welcomeHeaders(welcome: Welcome): Record<string, string> {
@@ -162,6 +176,31 @@ export function readRefusal(headers: HandshakeHeaders): Refusal | undefined {
 /** Ids in logs and headers: lower-case hexadecimal, not padded, as etcd prints them. */
 export function hex(id: bigint): string {
   return id.toString(16);
+}
+
+/** As many as there is room for; socket files may have any character in their names. */
+function writeUrls(urls: readonly string[]): string {
+  let line = '';
+  for (const url of urls.slice(0, PEER_TOLD_URLS_MAX)) {
+    const longer = `${line}${line === '' ? '' : ','}${encodeURI(url).replaceAll(',', '%2C')}`;
+    if (longer.length <= PEER_TOLD_URLS_BYTES_MAX) line = longer;
+  }
+  return line;
+}
+
+/** Only the usable ones: the link works without, so nothing about them is a reason to refuse it. */
+function readUrls(header: string | readonly string[] | undefined): string[] {
+  const line = text(header);
+  if (line === '' || line.length > PEER_TOLD_URLS_BYTES_MAX) return [];
+  const urls: string[] = [];
+  for (const encoded of line.split(',').slice(0, PEER_TOLD_URLS_MAX)) {
+    try {
+      urls.push(parsePeerUrl(decodeURIComponent(encoded)).text);
+    } catch {
+      // Not a URL, or of a kind that only a later version knows.
+    }
+  }
+  return urls;
 }
 
 function readId(header: string | readonly string[] | undefined): bigint | undefined {

@@ -14,6 +14,8 @@ import type {PeerMetrics} from './peer-metrics.ts';
 export interface IncomingLinkOptions {
   readonly socket: WebSocket;
   readonly from: MemberId;
+  /** Where the dialler says that it is reached. */
+  readonly peerUrls: readonly string[];
   readonly self: MemberId;
   /** False on a connection for discovery calls: its dialler may be nobody yet, and sends no messages. */
   readonly takesMessages: boolean;
@@ -30,6 +32,7 @@ const SILENT_TICKS_MAX = PEER_PINGS_MISSED_MAX + 2;
 
 export class IncomingLink {
   readonly from: MemberId;
+  readonly peerUrls: readonly string[];
   readonly #options: IncomingLinkOptions;
   readonly #socket: WebSocket;
   #silentTicks = 0;
@@ -39,6 +42,7 @@ export class IncomingLink {
   constructor(options: IncomingLinkOptions) {
     this.#options = options;
     this.from = options.from;
+    this.peerUrls = options.peerUrls;
     this.#socket = options.socket;
     const {socket} = options;
     socket.on('message', (data, isBinary) => this.#received(data as Buffer, isBinary));

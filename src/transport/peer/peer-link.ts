@@ -40,6 +40,8 @@ import {type PeerUrl, parsePeerUrl} from './peer-url.ts';
 export interface PeerLinkOptions {
   readonly peer: Peer;
   readonly identity: () => PeerIdentity;
+  /** Where this member is reached, for a peer that does not know yet. */
+  readonly advertiseUrls: () => readonly string[];
   readonly tls: TlsEnds | undefined;
   readonly clock: Clock;
   readonly random: Random;
@@ -176,13 +178,18 @@ export class PeerLink {
   }
 
   #dial(): void {
-    const {identity, tls, clock} = this.#options;
+    const {identity, advertiseUrls, tls, clock} = this.#options;
     const url = this.url;
     if (url === undefined) {
       this.#wait({reason: 'the peer has no URL', refusal: undefined});
       return;
     }
-    const hello = {...identity(), protocol: PEER_PROTOCOL_RANGE, to: this.id};
+    const hello = {
+      ...identity(),
+      protocol: PEER_PROTOCOL_RANGE,
+      to: this.id,
+      peerUrls: advertiseUrls(),
+    };
     const timeoutMs = PEER_DIAL_TIMEOUT_MS;
     const cancel = dial(
       {url, purpose: 'link', hello, tls, clock, timeoutMs},

@@ -21,6 +21,7 @@ import type {Logger} from '../../engine/ports.ts';
 import type {MemberId} from '../../engine/types.ts';
 import type {TlsEnds} from '../tls.ts';
 import {
+  type Hello,
   hex,
   judgeHello,
   PEER_PATHS,
@@ -42,7 +43,7 @@ export interface PeerListenerOptions {
   readonly isRemoved: (id: MemberId) => boolean;
   readonly logger: Logger;
   /** A peer shook hands. The connection is the callee's. */
-  accepted(socket: WebSocket, from: MemberId, purpose: PeerPurpose): void;
+  accepted(socket: WebSocket, hello: Hello, purpose: PeerPurpose): void;
 }
 
 const NOT_FOUND = 'Not found: this is the peer port of a kvd member.\n';
@@ -179,7 +180,7 @@ export class PeerListener {
     }
     this.#welcome = welcomeHeaders({...self, protocol: verdict.version});
     this.#upgrader.handleUpgrade(request, socket, head, (webSocket) => {
-      this.#options.accepted(webSocket, hello.memberId, purpose);
+      this.#options.accepted(webSocket, hello, purpose);
     });
   }
 

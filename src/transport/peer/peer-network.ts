@@ -12,11 +12,18 @@ import type {MemberId} from '../../engine/types.ts';
 import type {TlsEnds} from '../tls.ts';
 import {DialError, dialOnce} from './dial.ts';
 import {packCall, unpackFrame} from './frame-codec.ts';
-import {hex, PEER_PROTOCOL_RANGE, type PeerIdentity, type PeerPurpose, type Refusal} from './handshake.ts';
+import {
+  type Hello,
+  hex,
+  PEER_PROTOCOL_RANGE,
+  type PeerIdentity,
+  type PeerPurpose,
+  type Refusal,
+} from './handshake.ts';
 import {IncomingLink} from './incoming-link.ts';
 import {encodeMessage, MalformedFrameError} from './message-codec.ts';
 import {PeerCalls} from './peer-calls.ts';
-import {PeerLink} from './peer-link.ts';
+import {PeerLinks} from './peer-links.ts';
 import {PeerListener} from './peer-listener.ts';
 import {makePeerMetrics, type PeerMetrics} from './peer-metrics.ts';
 import {type PeerUrl, parsePeerUrl} from './peer-url.ts';
@@ -27,6 +34,8 @@ export interface PeerNetworkOptions {
   /** Asked again for each connection: a member that joins learns its ids after it has begun to ask around. */
   readonly identity: () => PeerIdentity;
   readonly isRemoved: (id: MemberId) => boolean;
+  /** Where other members reach this one. Asked again for each connection. */
+  readonly advertiseUrls: () => readonly string[];
   readonly listenUrls: readonly string[];
   readonly tls: TlsEnds | undefined;
   readonly electionTimeoutMs: number;
@@ -47,7 +56,7 @@ export class WebSocketPeerNetwork<Call, Answer> implements PeerNetwork<Message, 
   readonly #logger: Logger;
   readonly #metrics: PeerMetrics;
   readonly #listener: PeerListener;
-  readonly #links = new Map<MemberId, PeerLink>();
+  readonly #links: PeerLinks;
   /** One per member: a new link replaces the one before, which is its dead predecessor. */
   readonly #incoming = new Map<MemberId, IncomingLink>();
   readonly #discoveries = new Set<IncomingLink>();
@@ -62,13 +71,21 @@ export class WebSocketPeerNetwork<Call, Answer> implements PeerNetwork<Message, 
     this.#options = options;
     this.#logger = options.logger.child('peer');
     this.#metrics = makePeerMetrics(options.metrics);
+    this.#links = new PeerLinks({
+      ...options,
+      logger: this.#logger,
+      metrics: this.#metrics,
+      callers: () => this.#incoming.values(),
+      lost: (to) => this.#handlers?.lost(to),
+      refused: (by, refusal) => this.#options.refused?.(by, refusal),
+    });
     this.#listener = new PeerListener({
       urls: options.listenUrls,
       tls: options.tls,
       identity: options.identity,
       isRemoved: options.isRemoved,
       logger: this.#logger,
-      accepted: (socket, from, purpose) => this.#accepted(socket, from, purpose),
+      accepted: (socket, hello, purpose) => this.#accepted(socket, hello, purpose),
     });
   }
 
@@ -88,8 +105,7 @@ export class WebSocketPeerNetwork<Call, Answer> implements PeerNetwork<Message, 
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#cancelTick();
-    for (const link of this.#links.values()) link.close('stopped');
-    this.#links.clear();
+    this.#links.close();
     for (const end of [...this.#errands]) end();
     for (const link of [...this.#incoming.values(), ...this.#discoveries]) link.terminate();
     for (const receiver of [...this.#receivers.values()]) receiver.fail({code: 'stopped'});
@@ -98,18 +114,7 @@ export class WebSocketPeerNetwork<Call, Answer> implements PeerNetwork<Message, 
 
   setPeers(peers: readonly Peer[]): void {
     if (this.#isStopped) return;
-    const self = this.#options.identity().memberId;
-    const wanted = new Map(peers.filter(({id}) => id !== self).map((peer) => [peer.id, peer]));
-    for (const [id, link] of this.#links) {
-      if (wanted.has(id)) continue;
-      this.#links.delete(id);
-      link.close('memberNotFound');
-    }
-    for (const peer of wanted.values()) {
-      const link = this.#links.get(peer.id);
-      if (link === undefined) this.#addLink(peer);
-      else link.setUrls(peer.urls);
-    }
+    this.#links.setPeers(peers);
     this.#dropRemoved();
   }
 
@@ -169,33 +174,9 @@ export class WebSocketPeerNetwork<Call, Answer> implements PeerNetwork<Message, 
     return this.#links.get(id)?.openSinceMs;
   }
 
-  #addLink(peer: Peer): void {
-    const {identity, tls, clock, random} = this.#options;
-    const link = new PeerLink({
-      peer,
-      identity,
-      tls,
-      clock,
-      random,
-      logger: this.#logger,
-      metrics: this.#metrics,
-      lost: (to) => this.#handlers?.lost(to),
-      changed: () => this.#countActive(),
-      refused: (by, refusal) => this.#options.refused?.(by, refusal),
-    });
-    this.#links.set(peer.id, link);
-    link.start();
-  }
-
-  #countActive(): void {
-    let active = 0;
-    for (const link of this.#links.values()) if (link.openSinceMs !== undefined) active++;
-    this.#metrics.activePeers.set(active);
-  }
-
   #tick(): void {
     this.#cancelTick = this.#options.clock.after(this.#options.electionTimeoutMs / 4, () => this.#tick());
-    for (const link of this.#links.values()) link.tick();
+    this.#links.tick();
     for (const link of [...this.#incoming.values(), ...this.#discoveries]) link.tick();
     this.#dropRemoved();
   }
@@ -208,7 +189,7 @@ export class WebSocketPeerNetwork<Call, Answer> implements PeerNetwork<Message, 
     }
   }
 
-  #accepted(socket: WebSocket, from: MemberId, purpose: PeerPurpose): void {
+  #accepted(socket: WebSocket, {memberId: from, peerUrls}: Hello, purpose: PeerPurpose): void {
     const handlers = this.#handlers;
     if (this.#isStopped || handlers === undefined) {
       socket.terminate();
@@ -222,6 +203,7 @@ export class WebSocketPeerNetwork<Call, Answer> implements PeerNetwork<Message, 
     const link: IncomingLink = new IncomingLink({
       socket,
       from,
+      peerUrls,
       self: this.#options.identity().memberId,
       takesMessages,
       handlers,
@@ -238,6 +220,7 @@ export class WebSocketPeerNetwork<Call, Answer> implements PeerNetwork<Message, 
     }
     this.#incoming.get(from)?.terminate();
     this.#incoming.set(from, link);
+    this.#links.refresh();
     this.#links.get(from)?.wake();
   }
 
@@ -270,7 +253,7 @@ export class WebSocketPeerNetwork<Call, Answer> implements PeerNetwork<Message, 
   }): Promise<WebSocket> {
     const {identity, tls, clock} = this.#options;
     if (this.#isStopped) throw new EngineError({code: 'stopped'});
-    const hello = {...identity(), protocol: PEER_PROTOCOL_RANGE, to: options.to};
+    const hello = {...identity(), protocol: PEER_PROTOCOL_RANGE, to: options.to, peerUrls: []};
     try {
       const socket = await dialOnce({...options, hello, tls, clock});
       if (!this.#isStopped) return socket;

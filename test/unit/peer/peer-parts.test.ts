@@ -2,6 +2,7 @@
 
 import {describe, expect, it} from 'vitest';
 import {EngineError} from '../../../src/engine/errors.ts';
+import {PEER_TOLD_URLS_BYTES_MAX, PEER_TOLD_URLS_MAX} from '../../../src/engine/limits.ts';
 import type {Message} from '../../../src/engine/raft/message.ts';
 import {
   type Hello,
@@ -49,7 +50,13 @@ describe('peer URL', () => {
   });
 });
 
-const hello: Hello = {protocol: {min: 1, max: 3}, clusterId: 0xffff_ffff_ffff_ffffn, memberId: 1n, to: 2n};
+const hello: Hello = {
+  protocol: {min: 1, max: 3},
+  clusterId: 0xffff_ffff_ffff_ffffn,
+  memberId: 1n,
+  to: 2n,
+  peerUrls: [],
+};
 const self = {clusterId: hello.clusterId, memberId: 2n};
 
 function judge(changes: Partial<Hello>, purpose: PeerPurpose = 'link', here = self): string | number {
@@ -71,6 +78,29 @@ describe('peer handshake', () => {
     expect(readWelcome(welcomeHeaders(welcome))).toEqual(welcome);
     const refusal = {code: 'cluster', detail: 'cluster 1 asked, 2 is here'} as const;
     expect(readRefusal({'kvd-refusal': writeRefusal(refusal)})).toEqual(refusal);
+  });
+
+  it('Ensure that the peer URLs arrive as they are, and only usable ones, as many as there is room for.', () => {
+    const urls = [
+      'http://10.0.0.1:2380',
+      'http://[fe80::1%eth0]:1',
+      'unix:///run/a, b/\u00e4',
+      'https://kvd-0:443/',
+    ];
+    expect(readHello(helloHeaders({...hello, peerUrls: urls}))?.peerUrls).toEqual(urls);
+    const read = (text: string) => readHello({...helloHeaders(hello), 'kvd-peer-urls': text})?.peerUrls;
+    expect(read('http://a:1,quic://a:2,,%,http://b:3')).toEqual(['http://a:1', 'http://b:3']);
+    expect(read(Array.from({length: PEER_TOLD_URLS_MAX + 5}, (_, i) => `http://a:${i}`).join())).toHaveLength(
+      PEER_TOLD_URLS_MAX,
+    );
+    expect(read(`unix:///${'x'.repeat(PEER_TOLD_URLS_BYTES_MAX)}`)).toEqual([]);
+    const long = `unix:///${'x'.repeat(PEER_TOLD_URLS_BYTES_MAX - 100)}`;
+    expect(readHello(helloHeaders({...hello, peerUrls: [long, long, urls[0]]}))?.peerUrls).toEqual([
+      long,
+      urls[0],
+    ]);
+    const many = Array.from({length: PEER_TOLD_URLS_MAX + 5}, () => urls[0]);
+    expect(readHello(helloHeaders({...hello, peerUrls: many}))?.peerUrls).toHaveLength(PEER_TOLD_URLS_MAX);
   });
 
   it('Ensure that headers which are no handshake are not taken for one.', () => {

@@ -7,11 +7,16 @@ import {join} from 'node:path';
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
 import {WebSocket} from 'ws';
 import {EngineError} from '../../../src/engine/errors.ts';
-import {PEER_QUEUE_BYTES_MAX, PEER_SNAPSHOT_QUEUE_CHUNKS} from '../../../src/engine/limits.ts';
+import {
+  PEER_QUEUE_BYTES_MAX,
+  PEER_SNAPSHOT_QUEUE_CHUNKS,
+  PEER_UNLISTED_LINGER_MS,
+  PEER_UNLISTED_MAX,
+} from '../../../src/engine/limits.ts';
 import type {Message} from '../../../src/engine/raft/message.ts';
 import {helloHeaders, welcomeHeaders} from '../../../src/transport/peer/handshake.ts';
-import {append, connect, heartbeat} from '../../contract/peer-network.contract.ts';
-import {type SocketMember, SocketWorld, until} from '../../contract/socket-world.ts';
+import {append, connect, heartbeat, peerOf} from '../../contract/peer-network.contract.ts';
+import {realClock, type SocketMember, SocketWorld, until} from '../../contract/socket-world.ts';
 
 let world: SocketWorld;
 const closers: (() => void)[] = [];
@@ -81,7 +86,7 @@ function say(port: number, bytes: string | Buffer): Promise<string> {
   });
 }
 
-const HELLO = {protocol: {min: 1, max: 1}, clusterId: 0xc1n, memberId: 9n, to: 1n};
+const HELLO = {protocol: {min: 1, max: 1}, clusterId: 0xc1n, memberId: 9n, to: 1n, peerUrls: []};
 
 function dialRaw(member: SocketMember, path = '/kvd/peer', headers = helloHeaders(HELLO)): WebSocket {
   const socket = new WebSocket(`ws://127.0.0.1:${portOf(member)}${path}`, {headers});
@@ -89,6 +94,83 @@ function dialRaw(member: SocketMember, path = '/kvd/peer', headers = helloHeader
   closers.push(() => socket.terminate());
   return socket;
 }
+
+describe('a link back', () => {
+  it('Ensure that a member answers one that it does not know yet, until that one is gone.', async () => {
+    let nowMs = 0;
+    const clock = {...realClock, monotonicMs: () => realClock.monotonicMs() + nowMs};
+    const newcomer = await world.start({id: 1n});
+    const old = await world.start({id: 2n, network: {clock}});
+    newcomer.network.setPeers([peerOf(old)]);
+    await until(() => isUp(newcomer, 2n) && isUp(old, 1n), 'both links stand');
+    old.network.send(1n, [heartbeat(2n, 1n, 7)]);
+    await until(() => newcomer.received.length === 1, 'the answer');
+    newcomer.answer = async (from) => from;
+    expect(await old.network.call(1n, 1, 5_000)).toBe(2n);
+
+    old.network.setPeers([]);
+    expect(isUp(old, 1n)).toBe(true);
+    const standsSince = old.network.connectedSinceMs(1n);
+    old.network.setPeers([peerOf(newcomer)]);
+    expect(old.network.connectedSinceMs(1n)).toBe(standsSince);
+    old.network.setPeers([]);
+    await newcomer.network.stop();
+    await until(() => !isUp(old, 1n), 'the link is down');
+    await expect(old.network.call(1n, 1, 5_000)).rejects.toMatchObject({
+      failure: {code: 'timeoutConnectionLost'},
+    });
+    let code = '';
+    const ask = () => old.network.call(1n, 1, 5_000).catch((error: EngineError) => error.code);
+    await until(() => {
+      nowMs += PEER_UNLISTED_LINGER_MS;
+      old.network.setPeers([]);
+      void ask().then((answer) => {
+        code = String(answer);
+      });
+      return code === 'memberNotFound';
+    }, 'it is given up');
+  });
+
+  it('Ensure that a member whose listed URLs are of the past is found where it says it is.', async () => {
+    const [a, b] = [await world.start({id: 1n}), await world.start({id: 2n})];
+    b.network.setPeers([{id: 1n, urls: ['http://127.0.0.1:1']}]);
+    await until(
+      () => b.lost.length > 0 || b.log.some(({message}) => message === 'no link to peer'),
+      'no link',
+    );
+    a.network.setPeers([peerOf(b)]);
+    await until(() => isUp(b, 1n), 'the link stands');
+  });
+
+  it('Ensure that a removed member gets none, and loses the one it has.', async () => {
+    const removed = new Set<bigint>();
+    const a = await world.start({id: 1n, isRemoved: (id) => removed.has(id)});
+    const b = await world.start({id: 2n});
+    b.network.setPeers([peerOf(a)]);
+    await until(() => isUp(a, 2n), 'the link back');
+    removed.add(2n);
+    await until(() => !isUp(a, 2n), 'it is closed');
+    await expect(a.network.call(2n, 1, 5_000)).rejects.toMatchObject({failure: {code: 'memberNotFound'}});
+  });
+
+  it('Ensure that strangers cannot have more than a bounded number of them.', async () => {
+    const a = await world.start({id: 1n});
+    const closed = 'http://127.0.0.1:1';
+    const opened = Array.from({length: PEER_UNLISTED_MAX + 3}, (_, i) => {
+      const hello = {...HELLO, memberId: BigInt(100 + i), peerUrls: [closed]};
+      const socket = dialRaw(a, '/kvd/peer', helloHeaders(hello));
+      return new Promise((resolve) => socket.once('open', resolve));
+    });
+    await Promise.all(opened);
+    const codes = await Promise.all(
+      opened.map((_, i) =>
+        a.network.call(BigInt(100 + i), 1, 5_000).catch((error: EngineError) => error.code),
+      ),
+    );
+    expect(codes.filter((code) => code === 'timeoutConnectionLost')).toHaveLength(PEER_UNLISTED_MAX);
+    expect(codes.filter((code) => code === 'memberNotFound')).toHaveLength(3);
+  });
+});
 
 describe('peer links', () => {
   it('Ensure that a half-open link is found out and replaced.', async () => {
