@@ -20,6 +20,8 @@ export class Log {
   /** The entry with index i is at i - compacted.index - 1. */
   #entries: Entry[];
   #bytes = 0;
+  /** Of these, the entries' that are applied. */
+  #appliedBytes = 0;
   /** Known to be on a quorum's disks. Only grows. */
   #commit: Index;
   /** Handed to the applier. Only grows. */
@@ -41,6 +43,7 @@ export class Log {
         `the restored log has a gap at ${entry.index}`,
       );
       this.#bytes += bytesOf(entry);
+      if (entry.index <= restored.applied) this.#appliedBytes += bytesOf(entry);
     });
     this.tail = new LogTail(this.lastIndex);
     this.#commit = restored.commit;
@@ -77,6 +80,21 @@ export class Log {
   /** Memory held by the entries, bytes, about. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Of {@link bytes}, what compacting could free by now. */
+  get appliedBytes(): number {
+    return this.#appliedBytes;
+  }
+
+  /** The lowest index behind which the entries take fewer than `bytes`. Walks over all of those. */
+  cutLeaving(bytes: number): Index {
+    let at = this.#entries.length;
+    for (let rest = bytes; at > 0; at--) {
+      rest -= bytesOf(this.#entries[at - 1]);
+      if (rest <= 0) break;
+    }
+    return this.#compacted.index + at;
   }
 
   /** The term of the entry, of the compacted point too; undefined outside the log. */
@@ -161,6 +179,7 @@ export class Log {
     this.#compacted = {index: meta.index, term: meta.term};
     this.#entries = [];
     this.#bytes = 0;
+    this.#appliedBytes = 0;
     this.#commit = meta.index;
     this.#applying = meta.index;
     this.tail.restored(meta.index);
@@ -192,6 +211,9 @@ export class Log {
   /** Ignores what is behind a snapshot that was installed meanwhile. */
   appliedTo(index: Index): void {
     assert(index <= this.#applying, `applied ${index}, but only ${this.#applying} was handed out`);
+    for (let at = Math.max(this.#applied, this.#compacted.index) + 1; at <= index; at++) {
+      this.#appliedBytes += bytesOf(this.#entries[at - this.#compacted.index - 1]);
+    }
     this.#applied = Math.max(this.#applied, index);
   }
 
@@ -200,7 +222,10 @@ export class Log {
     assert(index <= this.#applied, `compacting ${index}, but only ${this.#applied} is applied`);
     const term = this.term(index) as Term;
     const dropped = this.#entries.slice(0, index - this.#compacted.index);
-    for (const entry of dropped) this.#bytes -= bytesOf(entry);
+    for (const entry of dropped) {
+      this.#bytes -= bytesOf(entry);
+      this.#appliedBytes -= bytesOf(entry);
+    }
     this.#entries = this.#entries.slice(dropped.length);
     this.#compacted = {index, term};
     this.#check();
@@ -228,7 +253,7 @@ export class Log {
     assert(this.#applying <= this.#commit, `applying ${this.#applying} > commit ${this.#commit}`);
     assert(this.#commit <= this.lastIndex, `commit ${this.#commit} > last ${this.lastIndex}`);
     assert(this.#compacted.index <= this.#commit, 'the log begins after its commit index');
-    assert(this.#bytes >= 0, 'log bytes do not add up');
+    assert(this.#appliedBytes >= 0 && this.#appliedBytes <= this.#bytes, 'log bytes do not add up');
   }
 }
 

@@ -316,6 +316,16 @@ export class Raft {
     return this.#state.log.bytes;
   }
 
+  /** Of these, what {@link compact} could free by now. */
+  appliedLogBytes(): number {
+    return this.#state.log.appliedBytes;
+  }
+
+  /** The lowest index that {@link compact} may be called with to leave fewer than `bytes`, if it is applied. */
+  cutLeaving(bytes: number): Index {
+    return this.#state.log.cutLeaving(bytes);
+  }
+
   /** Messages to this member were lost. */
   unreachable(id: MemberId): void {
     const state = this.#state;

@@ -168,9 +168,11 @@ export class Replica {
         compact: (point) => this.loop.compact(point),
         termAt: (index) => opened.raft.term(index),
         logBytes: () => opened.raft.logBytes(),
+        appliedLogBytes: () => opened.raft.appliedLogBytes(),
+        cutLeaving: (bytes) => opened.raft.cutLeaving(bytes),
         snapshotFinished: (to, ok) => this.loop.snapshotFinished(to, ok),
       },
-      opened.firstIndex - 1,
+      {lastCut: opened.firstIndex - 1, marker: opened.markerIndex},
     );
     this.snapshots = new SnapshotSource({store, logger: logger.child('snapshot')});
     this.reclaimer = new SpaceReclaimer({

@@ -54,6 +54,28 @@ describe('log', () => {
     expect([log.bytes, log.commit, log.lastIndex, log.lastTerm]).toEqual([0, 9, 9, 4]);
   });
 
+  it('Ensure that a cut is found by what it leaves, and what it may free is counted.', () => {
+    const log = logOf([1, 1, 1, 1]);
+    const one = log.bytes / 4;
+    expect(log.cutLeaving(one * 2 + 1)).toBe(3);
+    expect(log.cutLeaving(one * 2)).toBe(4);
+    expect(log.cutLeaving(1)).toBe(5);
+    expect(log.cutLeaving(one * 9)).toBe(1);
+    log.commitTo(5);
+    log.takeUnwritten();
+    log.tail.confirmed({index: 5, term: 1});
+    log.takeCommitted(1e9);
+    expect(log.appliedBytes).toBe(0);
+    log.appliedTo(3);
+    log.appliedTo(4);
+    expect(log.appliedBytes).toBe(one * 3);
+    log.compact(3);
+    expect(log.appliedBytes).toBe(one);
+    log.restore({index: 9, term: 4, confState: confStateOf({voters: [1n]})});
+    log.appliedTo(9);
+    expect(log.appliedBytes).toBe(0);
+  });
+
   it('Ensure that committed entries are handed out once, in bounded parts, and only when they are on disk.', () => {
     const log = logOf([]);
     log.append([entry(2, 1), entry(3, 1), entry(4, 1)]);
