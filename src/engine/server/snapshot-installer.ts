@@ -70,8 +70,13 @@ export class SnapshotInstaller {
     const {snapshotter, applier, loop} = this.#options;
     // The image that arrived before takes its place first: it must not be thrown away under raft's feet.
     await this.available();
-    if (!(await snapshotter.receive(announced, chunks, applier.index))) return;
+    const isNeeded = await snapshotter.receive(announced, chunks, applier.index);
     await loop().announce(announced);
+    if (!isNeeded) {
+      // Raft has told the leader how far this member is. A stream broken off would look like an image to send again.
+      for await (const _chunk of chunks);
+      return;
+    }
     // Kept, it would be the newest store at the next start.
     if (this.#installing === undefined) await snapshotter.discard();
   }
