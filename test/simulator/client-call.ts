@@ -73,7 +73,8 @@ export async function callMember<Result>(
             settle(UNKNOWN.has(code) ? {kind: 'unknown', code} : {kind: 'refused', code});
             return;
           }
-          if (error instanceof AssertionError || error instanceof Error) onAssertion(error);
+          // What a process does in the turn in which it ends, nobody sees.
+          if (life.isAlive && (error instanceof AssertionError || error instanceof Error)) onAssertion(error);
           settle({kind: 'unknown', code: String(error)});
         },
       );

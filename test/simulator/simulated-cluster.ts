@@ -323,6 +323,7 @@ export class SimulatedCluster {
       const own = life?.opened?.store.applied();
       return (
         life?.isPublished === true &&
+        !life.isStopping &&
         own?.index === mark.index &&
         own.hash === mark.hash &&
         life.replica?.loop.leader === leader.life?.opened?.identity.memberId

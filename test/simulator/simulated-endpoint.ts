@@ -74,6 +74,9 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
   readonly #errands = new Set<(error: EngineError) => void>();
   #handlers: Handlers | undefined;
   #isStopped = false;
+  #wanted: ReadonlySet<MemberId> = new Set();
+  /** Who holds a link to this member, or did. */
+  readonly #callers = new Map<MemberId, SimulatedEndpoint>();
 
   constructor(net: SimulatedNetwork, options: EndpointOptions) {
     this.#net = net;
@@ -123,11 +126,8 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
     if (this.#isStopped) return;
     const self = this.identity.memberId;
     const wanted = new Map(peers.filter(({id}) => id !== self).map((peer) => [peer.id, peer]));
-    for (const [id, link] of this.#links) {
-      if (wanted.has(id)) continue;
-      this.#links.delete(id);
-      this.#close(link, new EngineError({code: 'memberNotFound'}));
-    }
+    this.#wanted = new Set(wanted.keys());
+    this.#dropUnwanted();
     for (const peer of wanted.values()) {
       const link = this.#links.get(peer.id);
       if (link !== undefined) link.urls = peer.urls;
@@ -285,6 +285,7 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
   #tick(): void {
     if (this.#isStopped) return;
     this.#options.clock.after(this.#options.electionTimeoutMs / 4, () => this.#tick());
+    this.#dropUnwanted();
     for (const link of this.#links.values()) {
       const {remote} = link;
       if (link.sinceMs === undefined || remote === undefined) continue;
@@ -297,6 +298,31 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
       const isHungUp = isReached && remote.#options.isRemoved(this.identity.memberId);
       if (isHungUp || link.silentTicks > PEER_PINGS_MISSED_MAX) this.#broken(link, link.era);
     }
+  }
+
+  /** Links to others than the wanted ones stand only as long as the other's to us: to answer it. */
+  #dropUnwanted(): void {
+    for (const [id, link] of this.#links) {
+      if (this.#wanted.has(id) || this.#isCalledBy(id)) continue;
+      this.#links.delete(id);
+      this.#close(link, new EngineError({code: 'memberNotFound'}));
+    }
+  }
+
+  #isCalledBy(id: MemberId): boolean {
+    const caller = this.#callers.get(id);
+    if (caller === undefined || this.#options.isRemoved(id)) return false;
+    const link = caller.#links.get(this.identity.memberId);
+    return caller.handlers !== undefined && link?.remote === this;
+  }
+
+  #called(caller: SimulatedEndpoint): void {
+    const {memberId} = caller.identity;
+    this.#callers.set(memberId, caller);
+    const back = this.#links.get(memberId) ?? new Link({id: memberId, urls: caller.#options.urls});
+    this.#links.set(memberId, back);
+    back.cancelRetry?.();
+    this.#dial(back);
   }
 
   #dial(link: Link): void {
@@ -322,9 +348,7 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
         link.failures = 0;
         link.silentTicks = 0;
         link.lastArrivalMs = 0;
-        remote.#links.get(this.identity.memberId)?.cancelRetry?.();
-        const back = remote.#links.get(this.identity.memberId);
-        if (back !== undefined) remote.#options.clock.enter(() => remote.#dial(back));
+        remote.#options.clock.enter(() => remote.#called(this));
       },
     });
   }
