@@ -188,7 +188,7 @@ export class Applier {
   ): void {
     this.#position++;
     this.#index = entry.index;
-    this.#options.watchHub.publish(result.revision, result.events);
+    this.#options.watchHub.publish(result.revision, result.events, result.deletedRange);
     if (request !== undefined && request.proposer === this.#options.memberId) {
       this.#options.proposals.finish(request.requestId, result);
     }

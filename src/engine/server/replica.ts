@@ -174,13 +174,21 @@ export class Replica {
       },
       {lastCut: opened.firstIndex - 1, marker: opened.markerIndex},
     );
-    this.snapshots = new SnapshotSource({store, logger: logger.child('snapshot')});
     this.reclaimer = new SpaceReclaimer({
+      mvcc: () => stateMachine.mvcc,
       clock,
       logger: logger.child('mvcc'),
       isBetweenEntries: () => this.applier.isBetweenEntries,
+      overlayBytes: () => store.overlayBytes(),
       seal: () => store.mark(store.applied()),
+      onSettled: () => this.watchHub.settled(),
       onFailure: fail,
+    });
+    this.snapshots = new SnapshotSource({
+      store,
+      mvcc: () => stateMachine.mvcc,
+      reclaimer: this.reclaimer,
+      logger: logger.child('snapshot'),
     });
     this.#duties = new LeaderDuties({
       memberId,
@@ -302,7 +310,7 @@ export class Replica {
     this.#duties.start();
     this.loop.start();
     void this.#leadAlone();
-    void this.reclaimer.reclaim(this.mvcc);
+    this.reclaimer.reclaim();
   }
 
   /** Resolves when this member serves: it has a leader, and the cluster knows its name and URLs. False: it stopped. */
@@ -377,6 +385,7 @@ export class Replica {
     const mark = this.#stateMachine.applied();
     this.#hashes.remember(mark);
     if (result.leaseChanges.length > 0) this.#duties.expirer.changed(result.leaseChanges);
+    if (result.deletedRange !== undefined) this.reclaimer.reclaim();
     this.#reactTo(result.response);
     const isFirstOfTerm = entry.term === this.loop.term && this.#duties.expirer.term !== entry.term;
     if (isFirstOfTerm && this.loop.isLeader) {
@@ -391,7 +400,7 @@ export class Replica {
   #reactTo(response: ApplyResult['response']): void {
     if (response instanceof EngineError) return;
     if (response.type === 'membership') this.#membersChanged();
-    else if (response.type === 'compact') void this.reclaimer.reclaim(this.mvcc);
+    else if (response.type === 'compact') this.reclaimer.reclaim();
   }
 
   #stateChanged(state: SoftState, term: Term): void {
@@ -403,6 +412,7 @@ export class Replica {
 
   #stateReplaced(): void {
     this.#hashes.clear();
+    this.reclaimer.reclaim();
     this.#membersChanged();
   }
 

@@ -135,7 +135,7 @@ export class Server {
   ): Promise<Answered<undefined>> {
     const applied = await this.#write({type: 'compact', revision: request.revision}, signal);
     if (request.physical) {
-      await this.#replica.reclaimer.reclaim(this.#replica.mvcc);
+      await this.#replica.reclaimer.compacted(request.revision);
       await this.#replica.store.flush();
     }
     return {header: this.#headerAt(applied.revision), result: undefined};
@@ -170,13 +170,13 @@ export class Server {
     keys: boolean;
   }): Promise<Answered<{ttlSeconds: number; grantedTtlSeconds: number; keys: readonly Uint8Array[]}>> {
     const ttlSeconds = await this.#replica.leases.remaining(request.id);
-    const {lessor} = this.#replica;
+    const {lessor, mvcc} = this.#replica;
     const lease = lessor.lease(request.id);
     const header = this.header();
     if (lease === undefined || ttlSeconds < 0) {
       return {header, result: {ttlSeconds: -1, grantedTtlSeconds: 0, keys: []}};
     }
-    const keys = request.keys ? lessor.keys(request.id) : [];
+    const keys = request.keys ? mvcc.keysOfLease(request.id) : [];
     return {header, result: {ttlSeconds, grantedTtlSeconds: lease.ttlSeconds, keys}};
   }
 
@@ -270,7 +270,10 @@ export class Server {
   ): Promise<Answered<{hash: number; compactRevision: number; hashRevision: number}>> {
     // Linearizable, so that members asked one after the other all have at least what the first had.
     if (revision === 0) await this.#replica.reads.confirm();
-    const result = await runSlicesGently(this.#replica.mvcc.hashKv(revision), this.#replica.clock);
+    const {mvcc, clock, reclaimer} = this.#replica;
+    const at = revision === 0 ? mvcc.currentRevision() : revision;
+    if (at <= mvcc.currentRevision()) await reclaimer.settled(at);
+    const result = await runSlicesGently(mvcc.hashKv(at), clock);
     return {header: this.header(), result};
   }
 

@@ -3,6 +3,7 @@
 import type {EngineError} from '../errors.ts';
 import type {Alarm, DeleteRangeResult, Event, LeaseId, Member, PutResult, TxnResult} from '../types.ts';
 import type {LeaseChange} from './lease/lessor.ts';
+import type {TextRange} from './mvcc/text-range.ts';
 
 export type CommandResponse =
   /** An entry without a command. */
@@ -29,5 +30,7 @@ export interface ApplyResult {
   readonly revision: number;
   /** In the order of their sub-revisions; all of `revision`. */
   readonly events: readonly Event[];
+  /** A deletion of so many keys that its events are told by the history alone, once its tombstones are written. */
+  readonly deletedRange?: TextRange | undefined;
   readonly leaseChanges: readonly LeaseChange[];
 }

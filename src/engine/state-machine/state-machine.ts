@@ -9,7 +9,7 @@
 
 import {assert, EngineError} from '../errors.ts';
 import {toLatin1} from '../lib/bytes.ts';
-import {SLICE_KEYS} from '../limits.ts';
+import {PENDING_DELETE_KEYS_MIN, SLICE_KEYS} from '../limits.ts';
 import type {Logger} from '../ports.ts';
 import type {AppliedMark, Event, Index, Term} from '../types.ts';
 import {Alarms} from './alarms.ts';
@@ -26,6 +26,7 @@ import {
 } from './member-record.ts';
 import {Members, type MembershipChange} from './members.ts';
 import {MvccStore} from './mvcc/store.ts';
+import type {TextRange} from './mvcc/text-range.ts';
 import {checkPut, checkTxn, decideTxn, deleteKeys, deleteRangeSlices, executeTxn, put} from './mvcc/txn.ts';
 import {requestCost} from './quota.ts';
 import type {Records} from './records.ts';
@@ -44,6 +45,8 @@ interface Outcome {
   readonly response: CommandResponse | EngineError;
   readonly events: readonly Event[];
   readonly leaseChanges: readonly LeaseChange[];
+  /** Keys that a deletion took whose events are not listed. */
+  readonly deletedRange?: TextRange | undefined;
 }
 
 const NO_EVENTS: readonly Event[] = [];
@@ -63,11 +66,18 @@ export class StateMachine {
   #revision = 0;
   #hash = 0;
 
-  constructor({records, logger}: {records: Records; logger: Logger}) {
+  /** `pendingDeleteKeysMin` is part of what all members must agree on: for tests alone. */
+  constructor(options: {records: Records; logger: Logger; pendingDeleteKeysMin?: number | undefined}) {
+    const {records, logger, pendingDeleteKeysMin = PENDING_DELETE_KEYS_MIN} = options;
     this.#records = records;
     this.#effects = new Effects(records);
     this.lessor = new Lessor(this.#effects);
-    this.mvcc = new MvccStore({effects: this.#effects, lessor: this.lessor, logger});
+    this.mvcc = new MvccStore({
+      effects: this.#effects,
+      lessor: this.lessor,
+      logger,
+      pendingDeleteKeysMin,
+    });
     this.members = new Members(this.#effects);
     this.alarms = new Alarms(this.#effects);
   }
@@ -156,17 +166,18 @@ export class StateMachine {
     return this.#finish(entry, yield* slices);
   }
 
-  #finish(entry: EntryPosition, {response, events, leaseChanges}: Outcome): ApplyResult {
+  #finish(entry: EntryPosition, {response, events, leaseChanges, deletedRange}: Outcome): ApplyResult {
+    const isChange = events.length > 0 || deletedRange !== undefined;
     const revision = this.mvcc.currentRevision();
     assert(this.#isApplying, 'what ends was begun');
-    assert(revision === this.#revision + (events.length > 0 ? 1 : 0), 'a revision moves with its events');
+    assert(revision === this.#revision + (isChange ? 1 : 0), 'a revision moves with its events');
     if (response instanceof EngineError) {
-      assert(events.length === 0 && leaseChanges.length === 0, 'a refused command has no effect');
+      assert(!isChange && leaseChanges.length === 0, 'a refused command has no effect');
       assert(this.#effects.hash === this.#hash, 'a refused command leaves no trace');
     }
     this.#effects.mark(entry);
     this.#isApplying = false;
-    return {response, revision, events, leaseChanges};
+    return {response, revision, events, leaseChanges, deletedRange};
   }
 
   /** The alarms' veto. */
@@ -191,6 +202,11 @@ export class StateMachine {
         return done({type: 'put', result}, txn.events);
       }
       case 'deleteRange': {
+        const many = yield* mvcc.deleteManySlices(command.request);
+        if (many !== undefined) {
+          const {deleted, range} = many;
+          return {...done({type: 'deleteRange', result: {deleted, prevKvs: []}}), deletedRange: range};
+        }
         const txn = mvcc.beginWrite();
         const result = yield* deleteRangeSlices(txn, command.request, new SliceBudget());
         mvcc.endWrite(txn);
@@ -237,7 +253,9 @@ export class StateMachine {
         yield;
         budget.renew();
       }
-      deleteKeys(txn, keys.slice(from, from + SLICE_KEYS), false, budget);
+      const slice = keys.slice(from, from + SLICE_KEYS);
+      for (const key of slice) mvcc.settleKey(key);
+      deleteKeys(txn, slice, false, budget);
     }
     lessor.revoke(id);
     mvcc.endWrite(txn);

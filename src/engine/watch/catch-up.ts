@@ -2,13 +2,17 @@
  * One pass over the history for a group of watchers that lag. It walks the records once from where the first of
  * them stands, in bounded slices, and hands each what it wants. A watcher whose queue is full leaves the pass and
  * costs nothing until there is room; those that last to the current revision are synced.
+ *
+ * A deletion whose tombstones are still being written is a gap in the history: whoever looks at its keys waits before
+ * it, the others step over it, since there is nothing else in that revision.
  */
 
 import {assert} from '../errors.ts';
-import {SLICE_BYTES, SLICE_KEYS} from '../limits.ts';
+import {SLICE_BYTES, SLICE_KEYS, WATCH_QUEUE_EVENTS_MAX} from '../limits.ts';
 import {keyTextOf} from '../state-machine/mvcc/key-value-record.ts';
+import type {TextRange} from '../state-machine/mvcc/text-range.ts';
 import type {Event, KeyValue, Revision} from '../types.ts';
-import type {Watcher} from './watcher.ts';
+import type {Watcher, WatcherHome} from './watcher.ts';
 import {WatcherIndex} from './watcher-index.ts';
 
 /** What the watch part reads of the store. */
@@ -17,10 +21,13 @@ export interface WatchReader {
   readonly isReadable: boolean;
   currentRevision(): number;
   compactRevision(): number;
+  /** Whole revisions, unless the limits end it: it stops before a deletion that `unsettledFrom` names. */
   history(
     from: Revision,
     limits: {recordsMax: number; bytesMax: number},
   ): {readonly events: readonly Event[]; readonly next: Revision};
+  /** The first deletion at or after `revision` that history cannot tell yet. */
+  unsettledFrom(revision: number): (TextRange & {readonly revision: number}) | undefined;
   /** What the key of a change was just before it. */
   previous(kv: KeyValue): KeyValue | undefined;
 }
@@ -29,6 +36,10 @@ export interface WatchReader {
 export interface PassExits {
   stall(watcher: Watcher): void;
   sync(watcher: Watcher): void;
+  /** What is next for it cannot be told yet. */
+  hold(watcher: Watcher): void;
+  /** It has to wait for the next pass. */
+  defer(watcher: Watcher): void;
   cancel(watcher: Watcher, compactRevision: number): void;
 }
 
@@ -87,9 +98,21 @@ export class CatchUpPass {
       this.#position = next;
       this.#flush();
     }
+    this.#passGap();
     if (this.#position.main <= to) return this.#index.size > 0;
     for (const watcher of [...this.#index.watchers()]) this.#leave(watcher, this.#exits.sync);
     return false;
+  }
+
+  #passGap(): void {
+    const {main, sub} = this.#position;
+    const gap = this.#reader.unsettledFrom(main);
+    if (gap?.revision !== main) return;
+    assert(sub === 0, 'what is being written is not read');
+    for (const watcher of [...this.#index.watchers()]) {
+      if (watcher.nextRevision <= main && watcher.looksAt(gap)) this.#leave(watcher, this.#exits.hold);
+    }
+    this.#position = {main: main + 1, sub: 0};
   }
 
   #match(event: Event): void {
@@ -108,6 +131,7 @@ export class CatchUpPass {
   /** Queues what belongs to whole revisions; the rest of a revision that the slice cut stays pending. */
   #flush(): void {
     const {main, sub} = this.#position;
+    const large = new Set<WatcherHome>();
     for (const watcher of [...this.#index.watchers()]) {
       if (watcher.batch.length === 0) continue;
       const batch = watcher.takeBatch();
@@ -119,9 +143,21 @@ export class CatchUpPass {
         this.#index.delete(watcher);
         this.#exits.stall(watcher);
       } else if (whole < batch.length) {
-        watcher.batch = batch.slice(whole);
+        watcher.batch = whole === 0 ? batch : batch.slice(whole);
+        if (watcher.batch.length <= WATCH_QUEUE_EVENTS_MAX) continue;
+        // A stream puts together one revision of this size at a time, however many of its watchers want it.
+        if (large.has(watcher.stream)) this.#giveBack(watcher, main);
+        else large.add(watcher.stream);
       }
     }
+  }
+
+  /** Takes a watcher out in the middle of revision `main`, all of which it will have to read again. */
+  #giveBack(watcher: Watcher, main: number): void {
+    watcher.batch = [];
+    watcher.nextRevision = main;
+    this.#index.delete(watcher);
+    this.#exits.defer(watcher);
   }
 
   /** Offers all at once if they fit, else revision by revision. @returns the first revision that found no room */

@@ -10,6 +10,7 @@ import {assert} from '../errors.ts';
 import {SLICE_KEYS} from '../limits.ts';
 import type {Logger, Metrics} from '../ports.ts';
 import {keyTextOf} from '../state-machine/mvcc/key-value-record.ts';
+import type {TextRange} from '../state-machine/mvcc/text-range.ts';
 import type {Event} from '../types.ts';
 import {CatchUpPass, PASS_WATCHERS_MAX, type WatchReader} from './catch-up.ts';
 import {WatchMetrics} from './watch-metrics.ts';
@@ -40,6 +41,8 @@ export class WatchHub {
   readonly #ready = new Set<Watcher>();
   #pass: CatchUpPass | undefined;
   #stalledCount = 0;
+  /** Watchers whose next event is of a deletion that history cannot tell yet. */
+  readonly #held = new Set<Watcher>();
   /** The last revision published. Never goes back. */
   #revision: number;
   readonly #woken = new Set<WatchStream>();
@@ -65,7 +68,7 @@ export class WatchHub {
 
   /** Watchers that lag behind the current revision. */
   get slowWatchers(): number {
-    return this.#ready.size + this.#stalledCount + (this.#pass?.size ?? 0);
+    return this.#ready.size + this.#stalledCount + this.#held.size + (this.#pass?.size ?? 0);
   }
 
   openStream(options: WatchStreamOptions): WatchStream {
@@ -77,15 +80,26 @@ export class WatchHub {
     return stream;
   }
 
-  /** The changes of one applied entry, in log order; none for one that only moved the log. */
-  publish(revision: number, events: readonly Event[]): void {
+  /**
+   * The changes of one applied entry, in log order; none for one that only moved the log. Instead of events a range,
+   * of which all keys were deleted: who looks at it will read them from the history ({@link settled}).
+   */
+  publish(revision: number, events: readonly Event[], deletedRange?: TextRange): void {
     assert(revision >= this.#revision, 'published revisions never go back');
+    assert(events.length === 0 || deletedRange === undefined, 'changes are told in one way');
     this.#revision = revision;
-    if (events.length === 0) return;
+    if (events.length === 0 && deletedRange === undefined) return;
     if (this.#synced.size > 0) {
-      if (events.length > SLICE_KEYS) this.#demoteAll(revision);
+      if (deletedRange !== undefined) this.#demote(revision, (watcher) => watcher.looksAt(deletedRange));
+      else if (events.length > SLICE_KEYS) this.#demote(revision, () => true);
       else this.#deliver(events, revision);
     }
+    this.#finish();
+  }
+
+  /** History can tell more than before: the tombstones of a deletion are written. */
+  settled(): void {
+    this.#releaseHeld();
     this.#finish();
   }
 
@@ -126,6 +140,7 @@ export class WatchHub {
     const pass = this.#pass;
     this.#pass = undefined;
     for (const watcher of pass?.abandon() ?? []) this.#toReady(watcher);
+    this.#releaseHeld();
     for (const watcher of [...this.#synced.watchers()]) {
       watcher.nextRevision = Math.max(watcher.nextRevision, seen + 1);
       this.#synced.delete(watcher);
@@ -163,14 +178,15 @@ export class WatchHub {
     }
   }
 
-  /** A change too large to match in one go: everybody who was synced reads it from the history, in slices. */
-  #demoteAll(revision: number): void {
-    for (const watcher of this.#synced.watchers()) {
+  /** A change too large to match in one go: those whom it concerns read it from the history, in slices. */
+  #demote(revision: number, concerns: (watcher: Watcher) => boolean): void {
+    for (const watcher of [...this.#synced.watchers()]) {
+      if (!concerns(watcher)) continue;
       watcher.nextRevision = Math.max(watcher.nextRevision, revision);
+      this.#synced.delete(watcher);
       watcher.stream.unsynced++;
       this.#toReady(watcher);
     }
-    this.#synced.clear();
   }
 
   #beginPass(): CatchUpPass | undefined {
@@ -185,6 +201,8 @@ export class WatchHub {
     const exits = {
       stall: (watcher: Watcher) => this.#stall(watcher),
       sync: (watcher: Watcher) => this.#sync(watcher),
+      hold: (watcher: Watcher) => this.#hold(watcher),
+      defer: (watcher: Watcher) => this.#toReady(watcher),
       cancel: (watcher: Watcher, compactRevision: number) => {
         watcher.stream.cancelCompacted(watcher, compactRevision);
       },
@@ -204,6 +222,16 @@ export class WatchHub {
     watcher.state = 'stalled';
     watcher.stream.stalled.add(watcher);
     this.#stalledCount++;
+  }
+
+  #hold(watcher: Watcher): void {
+    watcher.state = 'held';
+    this.#held.add(watcher);
+  }
+
+  #releaseHeld(): void {
+    for (const watcher of this.#held) this.#toReady(watcher);
+    this.#held.clear();
   }
 
   #toReady(watcher: Watcher): void {
@@ -233,6 +261,7 @@ export class WatchHub {
     if (state === 'synced') this.#synced.delete(watcher);
     else stream.unsynced--;
     if (state === 'ready') this.#ready.delete(watcher);
+    if (state === 'held') this.#held.delete(watcher);
     if (state === 'passing') this.#pass?.delete(watcher);
     if (state === 'stalled' && stream.stalled.delete(watcher)) this.#stalledCount--;
     watcher.state = 'gone' satisfies WatcherState;

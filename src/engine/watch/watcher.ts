@@ -1,5 +1,6 @@
 /** One watch of one client: what it wants and how far it has come. */
 
+import {isWithin, overlap, type TextRange} from '../state-machine/mvcc/text-range.ts';
 import {type Event, EventType} from '../types.ts';
 import type {ResponseQueue} from './response-queue.ts';
 import type {WatchCreateRequest} from './watch-request.ts';
@@ -7,12 +8,15 @@ import {WatchFilter} from './watch-request.ts';
 
 /**
  *     synced ──── queue full ───▶ stalled ── room again ──▶ ready ── a pass begins ──▶ passing
- *       ▲                            ▲                        ▲                           │ │
- *       │                            └──── queue full ────────┼───────────────────────────┘ │
- *       └──────────── the pass reaches the current revision ──┼─────────────────────────────┘
+ *       ▲                            ▲                      ▲ ▲                          │ │ │
+ *       │                            └──── queue full ──────┼─┼──────────────────────────┘ │ │
+ *       │               held ── its tombstones are written ─┘ │                            │ │
+ *       │                 ▲                                   │                            │ │
+ *       │                 └── a large deletion comes next ────┼────────────────────────────┘ │
+ *       └──────────── the pass reaches the current revision ──┼──────────────────────────────┘
  *     created in the past, or the store was replaced ─────────┘
  */
-export type WatcherState = 'synced' | 'ready' | 'passing' | 'stalled' | 'gone';
+export type WatcherState = 'synced' | 'ready' | 'passing' | 'stalled' | 'held' | 'gone';
 
 /** The stream a watcher belongs to, as far as the hub deals with it. */
 export interface WatcherHome {
@@ -74,6 +78,12 @@ export class Watcher {
   wants(event: Event): boolean {
     if (event.kv.modRevision < this.nextRevision) return false;
     return event.type === EventType.put ? this.#wantsPut : this.#wantsDelete;
+  }
+
+  /** Whether a deletion of this range may concern it. */
+  looksAt(range: TextRange): boolean {
+    if (!this.#wantsDelete) return false;
+    return this.isSingleKey ? isWithin(range, this.from) : overlap(range, this);
   }
 
   takeBatch(): Event[] {

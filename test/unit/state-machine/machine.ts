@@ -65,9 +65,9 @@ export class Machine {
   readonly stateMachine: StateMachine;
   term = 1;
 
-  constructor(records = new MemoryRecords()) {
+  constructor(records = new MemoryRecords(), options: {pendingDeleteKeysMin?: number} = {}) {
     this.records = records;
-    this.stateMachine = new StateMachine({records, logger: silentLogger});
+    this.stateMachine = new StateMachine({records, logger: silentLogger, ...options});
     run(this.stateMachine.load());
   }
 

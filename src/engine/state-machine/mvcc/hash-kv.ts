@@ -7,7 +7,7 @@
  * older releases delete it, newer keep it.
  */
 
-import {assert} from '../../errors.ts';
+import {assert, EngineError} from '../../errors.ts';
 import {toLatin1} from '../../lib/bytes.ts';
 import {crc32c} from '../../lib/crc32c.ts';
 import type {Revision} from '../../types.ts';
@@ -20,10 +20,14 @@ const BUCKET_NAME = Buffer.from('key', 'latin1');
 /** What etcd answers for a revision below any. */
 export const HASH_OF_NOTHING = crc32c(BUCKET_NAME);
 
-/** @throws EngineError compacted when that happens between two slices */
+/**
+ * @throws EngineError compacted when that happens between two slices; timeoutWaitingForApply while tombstones at or
+ * before `at` are still to be written
+ */
 export function* hashKvSlices(reader: KeyValueReader, at: number): Generator<undefined, number> {
   const {compactRevision} = reader;
   assert(at >= compactRevision, 'a hashed revision stands');
+  requireSettled(reader, at);
   const budget = new SliceBudget();
   const keptAt = (yield* hasAnyKey(reader, at)) ? at : compactRevision;
   const to = encodeRevision(at + 1, 0);
@@ -47,9 +51,15 @@ export function* hashKvSlices(reader: KeyValueReader, at: number): Generator<und
       yield;
       budget.renew();
       reader.requireReadable(at);
+      requireSettled(reader, at);
     }
   }
   return hash;
+}
+
+function requireSettled({index}: KeyValueReader, at: number): void {
+  const first = index.deletions.from(0);
+  if (first !== undefined && first.revision <= at) throw new EngineError({code: 'timeoutWaitingForApply'});
 }
 
 function isHashed(

@@ -1,7 +1,8 @@
 /**
  * Key → revisions, in memory, in key order. It answers which revision of a key shows at a given one; values are
  * read from the records by that revision. Entries beyond the current revision may exist while a long command is
- * being applied: whoever reads at the current revision does not see them.
+ * being applied: whoever reads at the current revision does not see them. Entries that a pending deletion hides look
+ * alive in here: all reads leave them out.
  */
 
 import {assert} from '../../errors.ts';
@@ -17,12 +18,8 @@ import {
   packedSub,
   visibleAt,
 } from './key-history.ts';
-
-/** Keys from `from` on, before `to`; undefined: all that follow. As latin1. */
-export interface TextRange {
-  readonly from: string;
-  readonly to: string | undefined;
-}
+import {hidingAmong, type PendingDeletion, PendingDeletions} from './pending-deletions.ts';
+import type {TextRange} from './text-range.ts';
 
 /** A put's place in the life of its key. */
 export interface Generation {
@@ -32,6 +29,7 @@ export interface Generation {
 }
 
 export class KeyIndex {
+  readonly deletions = new PendingDeletions();
   readonly #entries = new SortedMap<IndexEntry>();
 
   /** Keys with any remembered change, deleted ones included. */
@@ -43,15 +41,19 @@ export class KeyIndex {
     this.#entries.clear();
   }
 
-  /** Whether the key lives, counting what is not yet visible. */
-  isLive(key: string): boolean {
-    const entry = this.#entries.get(key);
-    return entry !== undefined && (typeof entry === 'number' || !entry.isDeleted);
-  }
-
   find(key: string, at: number): Revision | undefined {
     const entry = this.#entries.get(key);
-    return entry === undefined ? undefined : visibleAt(entry, at);
+    const shown = entry === undefined ? undefined : visibleAt(entry, at);
+    if (shown === undefined || this.deletions.count === 0) return shown;
+    return this.deletions.hiding(key, shown.main, at) === undefined ? shown : undefined;
+  }
+
+  /** The pending deletion of a key whose tombstone is to come. */
+  hiding(key: string): PendingDeletion | undefined {
+    if (this.deletions.count === 0) return undefined;
+    const entry = this.#entries.get(key);
+    if (entry === undefined || (typeof entry !== 'number' && entry.isDeleted)) return undefined;
+    return this.deletions.hiding(key, newestMain(entry), Number.POSITIVE_INFINITY);
   }
 
   put(key: string, main: number, sub: number): Generation {
@@ -78,6 +80,18 @@ export class KeyIndex {
     assert(!history.isDeleted, 'only a living key is deleted');
     assert(sub >= 0, 'a sub-revision is given as it is, not complemented');
     history.add(main, ~sub, 0, 0);
+  }
+
+  /**
+   * Marks a key as deleted that lived when its pending deletion happened.
+   * @returns false when that was done before
+   */
+  settle(key: string, main: number, sub: number): boolean {
+    const entry = this.#entries.get(key);
+    assert(entry !== undefined, 'a key that is to be deleted is known');
+    if (newestMain(entry) >= main) return false;
+    this.#history(key, entry).add(main, ~sub, 0, 0);
+    return true;
   }
 
   /**
@@ -121,6 +135,8 @@ export class KeyIndex {
   ): string | undefined {
     const {at, countMax} = range;
     assert(countMax >= 1, 'a walk gets on');
+    const hiding = this.deletions.within(range, at);
+    if (hiding !== undefined) return this.#walkHiding(range, hiding, visit);
     return this.#entries.walk(range, (key, entry) => {
       if (typeof entry === 'number') {
         const main = packedMain(entry);
@@ -140,6 +156,14 @@ export class KeyIndex {
   } {
     const {at} = range;
     let count = 0;
+    const hiding = this.deletions.within(range, at);
+    if (hiding !== undefined) {
+      const next = this.#walkHiding(range, hiding, () => {
+        count++;
+        return undefined;
+      });
+      return {count, next};
+    }
     const next = this.#entries.walk(range, (_key, entry) => {
       if (isVisibleAt(entry, at)) count++;
       return undefined;
@@ -169,6 +193,20 @@ export class KeyIndex {
     assert(isForgotten, 'only a known key is forgotten');
   }
 
+  /** The same as `walk`, where pending deletions have a say. */
+  #walkHiding(
+    range: TextRange & {readonly at: number; readonly countMax: number},
+    hiding: readonly PendingDeletion[],
+    visit: (key: string, main: number, sub: number) => boolean | undefined,
+  ): string | undefined {
+    const {at} = range;
+    return this.#entries.walk(range, (key, entry) => {
+      const shown = visibleAt(entry, at);
+      if (shown === undefined || hidingAmong(hiding, key, shown.main, at) !== undefined) return undefined;
+      return visit(key, shown.main, shown.sub);
+    });
+  }
+
   #history(key: string, entry: IndexEntry): KeyHistory {
     if (typeof entry !== 'number') return entry;
     const main = packedMain(entry);
@@ -176,6 +214,10 @@ export class KeyIndex {
     this.#entries.set(key, history);
     return history;
   }
+}
+
+function newestMain(entry: IndexEntry): number {
+  return typeof entry === 'number' ? packedMain(entry) : entry.main;
 }
 
 const FRESH = (main: number): Generation => ({created: main, version: 1});

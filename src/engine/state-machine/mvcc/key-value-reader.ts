@@ -5,9 +5,10 @@ import {toLatin1} from '../../lib/bytes.ts';
 import type {KeyRange} from '../../types.ts';
 import type {Effects} from '../effects.ts';
 import type {Records} from '../records.ts';
-import {KeyIndex, type TextRange} from './key-index.ts';
+import {KeyIndex} from './key-index.ts';
 import {StoredKeyValue} from './key-value-record.ts';
 import {corruptRecord, fillRevision, REVISION_BYTES} from './revision.ts';
+import type {TextRange} from './text-range.ts';
 
 export class KeyValueReader {
   readonly index = new KeyIndex();

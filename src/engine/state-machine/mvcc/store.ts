@@ -4,8 +4,11 @@
  */
 
 import {assert, EngineError} from '../../errors.ts';
+import {toLatin1} from '../../lib/bytes.ts';
+import {PENDING_DELETES_MAX} from '../../limits.ts';
 import type {Logger} from '../../ports.ts';
 import type {
+  DeleteRangeRequest,
   KeyValue,
   LeaseId,
   RangeRequest,
@@ -19,13 +22,16 @@ import type {Lessor} from '../lease/lessor.ts';
 import type {Records} from '../records.ts';
 import {runSlices, SliceBudget} from '../slice-budget.ts';
 import {compactSlices} from './compaction.ts';
+import {DeletionSettler, liveKeys} from './deletion-settler.ts';
 import {HASH_OF_NOTHING, hashKvSlices} from './hash-kv.ts';
 import {type HistoryLimits, type HistorySlice, readHistory} from './history.ts';
-import {KeyValueReader} from './key-value-reader.ts';
+import {KeyValueReader, toTextRange} from './key-value-reader.ts';
 import {keyTextOf} from './key-value-record.ts';
 import {loadIndex} from './load-index.ts';
+import type {PendingDeletion} from './pending-deletions.ts';
 import {rangeParts, rangeSlices} from './range.ts';
 import {decodeRevision, encodeRevision} from './revision.ts';
+import type {TextRange} from './text-range.ts';
 import {checkTxn, decideTxn, executeTxn} from './txn.ts';
 import {WriteTxn} from './write-txn.ts';
 
@@ -40,18 +46,26 @@ export class MvccStore {
   readonly #effects: Effects;
   readonly #lessor: Lessor;
   readonly #logger: Logger;
-  /** The last revision that readers see; moved by `endWrite` alone, by one. */
+  readonly #settler: DeletionSettler;
+  readonly #pendingDeleteKeysMin: number;
+  /** Who needs a store without pending deletions: while there is any, new ones are settled at once. */
+  #settledWanted = 0;
+  /** The last revision that readers see; moved by `endWrite` and `deleteManySlices` alone, by one. */
   #currentRevision = FIRST_REVISION;
   /** Counts loads: a walk that changes the index ends when it was begun in an earlier life. */
   #life = 0;
   /** Up to here superseded revisions are deleted. Never above `reader.compactRevision`. */
   #finishedRevision = NEVER_COMPACTED;
 
-  constructor(options: {effects: Effects; lessor: Lessor; logger: Logger}) {
-    this.reader = new KeyValueReader(options.effects);
-    this.#effects = options.effects;
-    this.#lessor = options.lessor;
+  constructor(options: {effects: Effects; lessor: Lessor; logger: Logger; pendingDeleteKeysMin: number}) {
+    const {effects, lessor} = options;
+    const reader = new KeyValueReader(effects);
+    this.reader = reader;
+    this.#effects = effects;
+    this.#lessor = lessor;
     this.#logger = options.logger;
+    this.#settler = new DeletionSettler({reader, effects, lessor});
+    this.#pendingDeleteKeysMin = options.pendingDeleteKeysMin;
   }
 
   /** False while a snapshot that replaced the records is not loaded yet: nothing may be read then. */
@@ -113,9 +127,19 @@ export class MvccStore {
     return result;
   }
 
-  /** Changes from `from` on, for watchers. Bounded; it ends with the current revision. */
+  /**
+   * Changes from `from` on, for watchers. Bounded; it ends with the current revision, or before one whose tombstones
+   * are still being written.
+   */
   history(from: Revision, limits: HistoryLimits): HistorySlice {
-    return readHistory(this.reader, {from, to: this.#currentRevision}, limits);
+    const unsettled = this.unsettledFrom(from.main);
+    const to = unsettled === undefined ? this.#currentRevision : unsettled.revision - 1;
+    return to < from.main ? {events: [], next: from} : readHistory(this.reader, {from, to}, limits);
+  }
+
+  /** The first deletion at or after `revision` whose tombstones are not all written. */
+  unsettledFrom(revision: number): PendingDeletion | undefined {
+    return this.reader.index.deletions.from(revision);
   }
 
   /** What `kv`'s key was just before that change; undefined if it was not there or is compacted. */
@@ -125,7 +149,9 @@ export class MvccStore {
   }
 
   keysOfLease(id: LeaseId): Uint8Array[] {
-    return this.#lessor.keys(id);
+    if (this.reader.index.deletions.count === 0) return this.#lessor.keys(id);
+    const at = this.#currentRevision;
+    return this.#lessor.keys(id).filter((key) => this.reader.index.find(toLatin1(key), at) !== undefined);
   }
 
   /** etcd's HashKV at a revision (0: the current one). @throws EngineError compacted, futureRevision */
@@ -153,6 +179,31 @@ export class MvccStore {
     this.#currentRevision = txn.main;
   }
 
+  /**
+   * Deletes a range that holds very many keys, as one revision at once; its tombstones come with
+   * {@link settleSlices}. `undefined`, and nothing has happened, when the keys are not so many.
+   */
+  *deleteManySlices(
+    request: DeleteRangeRequest,
+  ): Generator<undefined, {readonly deleted: number; readonly range: TextRange} | undefined> {
+    if (request.rangeEnd.length === 0 || request.prevKv) return undefined;
+    const range = toTextRange(request);
+    const keys = yield* liveKeys(this.reader.index, range, this.#currentRevision);
+    if (keys.length < this.#pendingDeleteKeysMin) return undefined;
+    const revision = this.#currentRevision + 1;
+    const deletion = {...range, revision, keys};
+    this.#settler.begin(deletion);
+    const isTooMany = this.reader.index.deletions.count > PENDING_DELETES_MAX;
+    if (isTooMany || this.#settledWanted > 0) yield* this.#settler.settle(deletion);
+    this.#currentRevision = revision;
+    return {deleted: keys.length, range};
+  }
+
+  /** Before a lease ends: those of its keys that are deleted already let go of it. */
+  settleKey(key: string): void {
+    this.#settler.settleKey(key);
+  }
+
   checkCompact(revision: number): EngineError | undefined {
     const {compactRevision} = this.reader;
     if (revision <= compactRevision) return new EngineError({code: 'compacted', compactRevision});
@@ -177,6 +228,35 @@ export class MvccStore {
     return this.#finishedRevision;
   }
 
+  /** Keeps tombstones from being written late, until the function it returns is called. */
+  wantSettled(): () => void {
+    this.#settledWanted++;
+    return () => {
+      this.#settledWanted--;
+      assert(this.#settledWanted >= 0, 'a wish ends once');
+    };
+  }
+
+  /** Whether all tombstones up to a revision are written. */
+  isSettled(revision: number): boolean {
+    const first = this.unsettledFrom(0);
+    return first === undefined || first.revision > revision;
+  }
+
+  /**
+   * Writes the tombstones of the deletions that are pending now; undefined when there are none. May end early when
+   * the store is loaded anew meanwhile.
+   */
+  settleSlices(): Generator<undefined, void> | undefined {
+    return this.isSettled(Number.POSITIVE_INFINITY) ? undefined : this.#settleTo(this.#currentRevision);
+  }
+
+  *#settleTo(revision: number): Generator<undefined, void> {
+    for (const deletion of this.reader.index.deletions.list()) {
+      if (deletion.revision <= revision) yield* this.#settler.settle(deletion);
+    }
+  }
+
   /**
    * Deletes superseded revisions, up to the mark as it is now; undefined when there is nothing to do. One at a
    * time. One that was begun before the store was loaded anew ends by itself.
@@ -189,10 +269,11 @@ export class MvccStore {
   *#compactTo(revision: number): Generator<undefined, void> {
     const {index, records} = this.reader;
     const life = this.#life;
-    const slices = compactSlices(index, records, revision);
-    while (!slices.next().done) {
-      yield;
-      if (life !== this.#life) return;
+    for (const slices of [this.#settleTo(revision), compactSlices(index, records, revision)]) {
+      while (!slices.next().done) {
+        yield;
+        if (life !== this.#life) return;
+      }
     }
     assert(revision > this.#finishedRevision, 'compactions finish in order');
     this.#finishedRevision = revision;
@@ -210,7 +291,9 @@ export class MvccStore {
     // A finished mark alone comes from other tools; what is finished was scheduled.
     this.reader.compactRevision = Math.max(scheduled, finished);
     this.#finishedRevision = finished;
-    this.#currentRevision = Math.max(FIRST_REVISION, lastRevision, scheduled, finished);
+    yield* this.#settler.load();
+    const lastDeletion = this.reader.index.deletions.list().at(-1)?.revision ?? 0;
+    this.#currentRevision = Math.max(FIRST_REVISION, lastRevision, lastDeletion, scheduled, finished);
     assert(this.#finishedRevision <= this.reader.compactRevision, 'what is finished was scheduled');
     assert(this.reader.compactRevision <= this.#currentRevision, 'nothing is compacted before it happened');
     let orphans = 0;
@@ -224,7 +307,13 @@ export class MvccStore {
   }
 
   #openTxn(main: number): WriteTxn {
-    return new WriteTxn({reader: this.reader, effects: this.#effects, lessor: this.#lessor, main});
+    return new WriteTxn({
+      reader: this.reader,
+      effects: this.#effects,
+      lessor: this.#lessor,
+      settler: this.#settler,
+      main,
+    });
   }
 
   #readableRevision(asked: number): number {

@@ -8,6 +8,7 @@ import {fromLatin1, toLatin1} from '../../lib/bytes.ts';
 import {type Event, EventType, type LeaseId} from '../../types.ts';
 import type {Effects} from '../effects.ts';
 import type {Lessor} from '../lease/lessor.ts';
+import type {DeletionSettler} from './deletion-settler.ts';
 import type {KeyValueReader} from './key-value-reader.ts';
 import {DeletedKeyValue, encodeKeyValue, encodeTombstoneKey, StoredKeyValue} from './key-value-record.ts';
 import {encodeRevision, encodeTombstoneRevision} from './revision.ts';
@@ -18,14 +19,22 @@ export class WriteTxn {
   readonly events: Event[] = [];
   readonly #effects: Effects;
   readonly #lessor: Lessor;
+  readonly #settler: DeletionSettler;
   #sub = 0;
 
-  constructor(options: {reader: KeyValueReader; effects: Effects; lessor: Lessor; main: number}) {
+  constructor(options: {
+    reader: KeyValueReader;
+    effects: Effects;
+    lessor: Lessor;
+    settler: DeletionSettler;
+    main: number;
+  }) {
     this.reader = options.reader;
     assert(options.main > 1, 'the first revision is the empty store');
     this.main = options.main;
     this.#effects = options.effects;
     this.#lessor = options.lessor;
+    this.#settler = options.settler;
   }
 
   get hasChanges(): boolean {
@@ -41,6 +50,7 @@ export class WriteTxn {
     assert(this.events.length === this.#sub, 'every change has its event');
     const keyText = toLatin1(key);
     const {main} = this;
+    this.#settler.settleKey(keyText);
     const sub = this.#sub++;
     const {created, version} = this.reader.index.put(keyText, main, sub);
     const record = encodeKeyValue({key, createRevision: created, modRevision: main, version, value, lease});

@@ -1,0 +1,141 @@
+/**
+ * Writes the tombstones of pending deletions, in slices beside everything else, and remembers the deletions
+ * themselves in the table `kvd`, so that commits of the store and restarts may happen in between.
+ *
+ * The deletion's record is the part of it that all members hash and agree on. When its tombstones are written is
+ * each member's own business, and goes past the running hash, as compactions do.
+ */
+
+import {assert, EngineError} from '../../errors.ts';
+import {ByteWriter} from '../../lib/byte-writer.ts';
+import {EMPTY_BYTES, fromLatin1, toLatin1} from '../../lib/bytes.ts';
+import {ByteReader, DamagedBytesError} from '../../lib/varint.ts';
+import {SETTLE_SLICE_KEYS, SLICE_KEYS} from '../../limits.ts';
+import type {Effects} from '../effects.ts';
+import type {Lessor} from '../lease/lessor.ts';
+import type {KeyIndex} from './key-index.ts';
+import type {KeyValueReader} from './key-value-reader.ts';
+import {encodeTombstoneKey} from './key-value-record.ts';
+import {type PendingDeletion, rankOf} from './pending-deletions.ts';
+import {INDEX_STEPS_PER_KEY} from './range.ts';
+import {decodeRevision, encodeRevision, encodeTombstoneRevision} from './revision.ts';
+import type {TextRange} from './text-range.ts';
+
+const NAME = 'pendingDeletion/';
+/** Behind all names that begin so: '0' follows '/'. */
+const NAMES = {from: fromLatin1(NAME), to: fromLatin1('pendingDeletion0')};
+const OPEN_END = 0;
+const CLOSED_END = 1;
+
+export class DeletionSettler {
+  readonly #reader: KeyValueReader;
+  readonly #effects: Effects;
+  readonly #lessor: Lessor;
+
+  constructor(options: {reader: KeyValueReader; effects: Effects; lessor: Lessor}) {
+    this.#reader = options.reader;
+    this.#effects = options.effects;
+    this.#lessor = options.lessor;
+  }
+
+  /** The deletion of `keys`, all that live in the range, happens at `revision`. */
+  begin(deletion: PendingDeletion): void {
+    const {deletions} = this.#reader.index;
+    assert(deletion.keys.length > 0, 'a revision has changes');
+    deletions.add(deletion);
+    this.#effects.put('kvd', recordKey(deletion.revision), encodeDeletion(deletion));
+  }
+
+  /** Before a key changes: what hides it is written. */
+  settleKey(key: string): void {
+    const {index} = this.#reader;
+    const deletion = index.hiding(key);
+    if (deletion !== undefined) this.#write(deletion, rankOf(deletion, key));
+  }
+
+  /** Writes what is left of one deletion. Ends by itself when another life of the store has begun. */
+  *settle(deletion: PendingDeletion): Generator<undefined, void> {
+    const {deletions} = this.#reader.index;
+    const {keys, revision} = deletion;
+    for (let rank = 0; rank < keys.length; rank++) {
+      if (rank % SETTLE_SLICE_KEYS === 0 && rank > 0) yield;
+      if (rank % SETTLE_SLICE_KEYS === 0 && !deletions.has(deletion)) return;
+      this.#write(deletion, rank);
+    }
+    if (!deletions.has(deletion)) return;
+    deletions.remove(deletion);
+    this.#effects.records.delete('kvd', recordKey(revision));
+  }
+
+  /** Brings back what was pending, over a loaded index. @throws EngineError storeCorrupt */
+  *load(): Generator<undefined, void> {
+    const {index} = this.#reader;
+    index.deletions.clear();
+    for (const [key, value] of [...this.#effects.records.range('kvd', NAMES)]) {
+      const revision = decodeRevision(key.subarray(NAME.length)).main;
+      const {range, count} = decodeDeletion(value);
+      const keys = yield* liveKeys(index, range, revision - 1);
+      if (keys.length !== count)
+        throw corruptDeletion(`${keys.length} keys lived at ${revision}, not ${count}`);
+      index.deletions.add({...range, revision, keys});
+    }
+  }
+
+  #write(deletion: PendingDeletion, rank: number): void {
+    const {index, records} = this.#reader;
+    const {keys, revision} = deletion;
+    const key = keys[rank];
+    if (!index.settle(key, revision, rank)) return;
+    const tombstone = encodeTombstoneKey(fromLatin1(key));
+    records.put('key', encodeTombstoneRevision(revision, rank), tombstone);
+    this.#lessor.attach(key, 0n);
+  }
+}
+
+/** The keys of the range that show at `at`, ascending; the strings are the index's own. */
+export function* liveKeys(index: KeyIndex, range: TextRange, at: number): Generator<undefined, string[]> {
+  const keys: string[] = [];
+  const countMax = SLICE_KEYS * INDEX_STEPS_PER_KEY;
+  let next: string | undefined = range.from;
+  for (;;) {
+    next = index.walk({from: next, to: range.to, at, countMax}, (key) => {
+      keys.push(key);
+      return undefined;
+    });
+    if (next === undefined) return keys;
+    yield;
+  }
+}
+
+function recordKey(revision: number): Uint8Array {
+  return Buffer.concat([NAMES.from, encodeRevision(revision, 0)]);
+}
+
+/** count varint | whether the range has an end u8 | from, to: bytes behind their length */
+function encodeDeletion({from, to, keys}: PendingDeletion): Uint8Array {
+  const writer = new ByteWriter();
+  writer.varint(keys.length);
+  writer.byte(to === undefined ? OPEN_END : CLOSED_END);
+  writer.prefixed(fromLatin1(from));
+  writer.prefixed(to === undefined ? EMPTY_BYTES : fromLatin1(to));
+  return writer.finish();
+}
+
+function decodeDeletion(value: Uint8Array): {range: TextRange; count: number} {
+  try {
+    const reader = new ByteReader(value);
+    const count = reader.varint();
+    const end = reader.byte();
+    const from = toLatin1(reader.prefixed());
+    const to = toLatin1(reader.prefixed());
+    if (end !== OPEN_END && end !== CLOSED_END) throw corruptDeletion(`an end of kind ${end}`);
+    return {range: {from, to: end === OPEN_END ? undefined : to}, count};
+  } catch (error) {
+    if (error instanceof DamagedBytesError) throw corruptDeletion(error.message);
+    throw error;
+  }
+}
+
+function corruptDeletion(detail: string): EngineError {
+  return new EngineError({code: 'storeCorrupt', path: 'kvd', detail});
+}
