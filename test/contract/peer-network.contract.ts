@@ -228,6 +228,19 @@ export function peerNetworkSuite(name: string, makeWorld: () => Promise<PeerWorl
       expect(await codeOf(a.network.call(b.id, 1, 1_000))).toBe('memberNotFound');
     });
 
+    it('Ensure that a member answers one that it was not told of, and keeps that link while it is called.', async () => {
+      const newcomer = await world.start({id: 1n});
+      const away = await world.start({id: 2n});
+      away.network.setPeers([]);
+      newcomer.network.setPeers([peerOf(away)]);
+      await world.until(() => away.network.connectedSinceMs(newcomer.id) !== undefined, 'the link back');
+      away.network.setPeers([peerOf(newcomer)]);
+      away.network.setPeers([]);
+      expect(away.network.connectedSinceMs(newcomer.id)).toBeDefined();
+      away.network.send(newcomer.id, [heartbeat(away.id, newcomer.id, 7)]);
+      await world.until(() => newcomer.received.length === 1, 'the answer');
+    });
+
     it('Ensure that a snapshot arrives with its announcement, and only then is the sender told.', async () => {
       const [a, b] = await pair();
       const chunks = Array.from({length: 30}, (_, i) => Buffer.alloc(10_000, i));
