@@ -8,7 +8,13 @@ import {assert, EngineError} from '../errors.ts';
 import {SLICE_MS} from '../limits.ts';
 import type {Clock, Metrics} from '../ports.ts';
 import {decodeConfChange} from '../raft/conf-change.ts';
-import {type ConfChange, type ConfState, type Entry, EntryType} from '../raft/message.ts';
+import {
+  type ConfChange,
+  type ConfChangeStep,
+  type ConfState,
+  type Entry,
+  EntryType,
+} from '../raft/message.ts';
 import type {ApplyResult} from '../state-machine/apply-result.ts';
 import {decodeProposal} from '../state-machine/command-codec.ts';
 import type {StateMachine} from '../state-machine/state-machine.ts';
@@ -171,6 +177,10 @@ export class Applier {
     const refused = request && stateMachine.members.check(request.change);
     const confState =
       refused instanceof EngineError ? stateMachine.confState() : this.#options.applyConfChange(change);
+    assert(
+      refused instanceof EngineError || change.steps.every((step) => isInForce(step, confState)),
+      `raft refused the change of entry ${index}, which the member list accepts`,
+    );
     const result = stateMachine.applyMembership({
       index,
       term,
@@ -194,5 +204,20 @@ export class Applier {
     }
     this.waiters.advance(entry.index);
     this.#options.onApplied(entry, result);
+  }
+}
+
+function isInForce({type, memberId}: ConfChangeStep, conf: ConfState): boolean {
+  const isVoter = conf.voters.includes(memberId);
+  const isLearner = conf.learners.includes(memberId) || conf.learnersNext.includes(memberId);
+  switch (type) {
+    case 'addVoter':
+      return isVoter;
+    case 'addLearner':
+      return isLearner;
+    case 'remove':
+      return !isVoter && !isLearner;
+    case 'update':
+      return true;
   }
 }
