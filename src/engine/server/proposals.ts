@@ -16,6 +16,8 @@ import type {MemberId} from '../types.ts';
 export interface WaitingProposal {
   readonly requestId: number;
   readonly payload: Uint8Array;
+  /** What this member says as the leader it is now; from a later leader it would be wrong. */
+  readonly isLeadersOwn: boolean;
 }
 
 interface Waiter {
@@ -72,7 +74,7 @@ export class Proposals {
     }
     const answer = this.await(requestId, signal);
     if (!this.#waiters.has(requestId)) return answer;
-    this.#unsent.push({requestId, payload});
+    this.#unsent.push({requestId, payload, isLeadersOwn: command.type === 'leaseCheckpoint'});
     this.#unsentBytes += payload.length;
     this.#options.wake();
     return answer;
@@ -113,6 +115,17 @@ export class Proposals {
   putBack(proposals: WaitingProposal[]): void {
     this.#unsent = proposals.concat(this.#unsent);
     for (const {payload} of proposals) this.#unsentBytes += payload.length;
+  }
+
+  get hasLeadersOwn(): boolean {
+    return this.#unsent.some(({isLeadersOwn}) => isLeadersOwn);
+  }
+
+  /** Leadership is lost: a checkpoint that waits must not come behind a renewal at the next leader. */
+  withdrawLeadersOwn(): void {
+    for (const {requestId, isLeadersOwn} of this.#unsent) {
+      if (isLeadersOwn) this.fail(requestId, new EngineError({code: 'notLeader'}));
+    }
   }
 
   get hasUnsent(): boolean {

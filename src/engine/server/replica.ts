@@ -363,6 +363,9 @@ export class Replica {
       offer: (raft) => {
         if (this.reads.hasUnasked) this.reads.ask();
         if (!this.proposals.hasUnsent || this.loop.leader === 0n) return;
+        // Raft may have stepped down in this very turn.
+        if (this.proposals.hasLeadersOwn && raft.status().role !== 'leader')
+          this.proposals.withdrawLeadersOwn();
         const waiting = this.proposals.takeWaiting();
         const refused = waiting.findIndex(({payload}) => !raft.propose(payload));
         if (refused >= 0) this.proposals.putBack(waiting.slice(refused));
@@ -405,7 +408,10 @@ export class Replica {
 
   #stateChanged(state: SoftState, term: Term): void {
     this.#leaderSinceMs = this.clock.monotonicMs();
-    if (state.role !== 'leader') this.#duties.resign();
+    if (state.role !== 'leader') {
+      this.#duties.resign();
+      this.proposals.withdrawLeadersOwn();
+    }
     this.reads.leaderChanged();
     this.#logger.info('leadership', {role: state.role, leaderId: state.leader, term});
   }
