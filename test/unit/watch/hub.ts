@@ -7,7 +7,10 @@ import {WatchHub} from '../../../src/engine/watch/watch-hub.ts';
 import type {WatchCreateRequest} from '../../../src/engine/watch/watch-request.ts';
 import type {WatchResponse} from '../../../src/engine/watch/watch-response.ts';
 import type {WatchStream} from '../../../src/engine/watch/watch-stream.ts';
-import {bytes, deleteOf, Machine, putOf, silentLogger, text} from '../state-machine/machine.ts';
+import {bytes, deleteOf, Machine, putOf, run, silentLogger, text} from '../state-machine/machine.ts';
+
+/** A walk that is over. */
+const NOTHING = (function* () {})();
 
 export class RecordedMetrics implements Metrics {
   readonly values = new Map<string, number>();
@@ -82,8 +85,8 @@ export class WatchedMachine {
   }
 
   apply(command: Command): void {
-    const {revision, events} = this.machine.apply(command);
-    this.hub.publish(revision, events);
+    const {revision, events, deletedRange} = this.machine.apply(command);
+    this.hub.publish(revision, events, deletedRange);
   }
 
   put(key: string, value = ''): void {
@@ -103,6 +106,13 @@ export class WatchedMachine {
   compact(revision: number): void {
     this.apply({type: 'compact', revision});
     this.machine.reclaim();
+    this.hub.settled();
+  }
+
+  /** Writes the tombstones of deletions of many keys. */
+  settle(): void {
+    run(this.machine.mvcc.settleSlices() ?? NOTHING);
+    this.hub.settled();
   }
 
   catchUp(): void {

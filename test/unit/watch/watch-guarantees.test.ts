@@ -5,7 +5,7 @@ import {describe, expect, it} from 'vitest';
 import {EventType} from '../../../src/engine/types.ts';
 import {WatchFilter} from '../../../src/engine/watch/watch-request.ts';
 import type {WatchResponse} from '../../../src/engine/watch/watch-response.ts';
-import {Machine, text} from '../state-machine/machine.ts';
+import {deleteOf, Machine, text} from '../state-machine/machine.ts';
 import {describeEvent, type TestStream, WatchedMachine} from './hub.ts';
 
 interface Change {
@@ -45,6 +45,18 @@ const step = fc.oneof(
     arbitrary: fc.record({type: fc.constant('burst' as const), count: fc.constantFrom(3, 250, 700, 1100)}),
   },
   {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant('deleteMany' as const),
+      from: fc.constantFrom('a', 'k', 'k5'),
+      to: fc.constantFrom('b', 'l', '\0'),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({type: fc.constant('settle' as const), slices: fc.constantFrom(1, 3, 100)}),
+  },
+  {
     weight: 5,
     arbitrary: fc.record({
       type: fc.constant('watch' as const),
@@ -77,8 +89,11 @@ const step = fc.oneof(
 );
 type Step = typeof step extends fc.Arbitrary<infer One> ? One : never;
 
+/** Deletions of a range by itself are written late, however few keys there are. */
+const LATE = {pendingDeleteKeysMin: 1};
+
 class Run {
-  readonly watched = new WatchedMachine();
+  readonly watched = new WatchedMachine(new Machine(undefined, LATE));
   readonly streams: TestStream[] = [this.watched.stream(4_000), this.watched.stream(4_000)];
   readonly clients: Client[] = [];
   readonly changes: Change[] = [];
@@ -86,6 +101,7 @@ class Run {
   readonly #values = new Map<string, string>();
   #value = 0;
   #nextId = 1n;
+  #settling: Generator<undefined, void> | undefined;
 
   do(one: Step): void {
     const {watched} = this;
@@ -96,6 +112,8 @@ class Run {
         Array.from({length: one.count}, (_, i) => [`k${i}`, this.#next()]),
         [],
       );
+    else if (one.type === 'deleteMany') this.deleteMany(one);
+    else if (one.type === 'settle') this.settle(one.slices);
     else if (one.type === 'watch') this.watch(one);
     else if (one.type === 'cancel') this.cancel(one.which);
     else if (one.type === 'take') this.take(one.stream, one.count);
@@ -104,6 +122,28 @@ class Run {
     else if (one.type === 'notify') watched.hub.notifyProgress();
     else if (one.type === 'compact') this.compact(one.back);
     else this.snapshot(one.puts);
+  }
+
+  deleteMany({from, to}: Extract<Step, {type: 'deleteMany'}>): void {
+    const revision = this.watched.machine.mvcc.currentRevision() + 1;
+    for (const one of this.#living(from, to)) {
+      const told = `del ${one}@${revision}`;
+      const toldFull = `${told} was ${this.#values.get(one)}`;
+      this.changes.push({revision, key: one, isPut: false, told, toldFull});
+      this.#values.delete(one);
+    }
+    this.watched.apply({type: 'deleteRange', request: deleteOf(from, to)});
+  }
+
+  settle(slices: number): void {
+    const {machine, hub} = this.watched;
+    for (let i = 0; i < slices; i++) {
+      this.#settling ??= machine.mvcc.settleSlices();
+      if (this.#settling === undefined) return;
+      if (!this.#settling.next().done) continue;
+      this.#settling = undefined;
+      hub.settled();
+    }
   }
 
   /** Notes the changes and makes them as one revision, on the hub's machine or, behind its back, on another. */
@@ -189,7 +229,7 @@ class Run {
     const {machine, hub} = this.watched;
     const other = new Machine();
     other.records.replaceBy(machine.records);
-    const ahead = new Machine(other.records);
+    const ahead = new Machine(other.records, LATE);
     for (let i = 0; i < puts; i++) this.write([[`k${i}`, this.#next()]], [], ahead);
     machine.records.replaceBy(ahead.records);
     // The same state once more shows no change, and reading it is as good as before.
@@ -268,6 +308,7 @@ class Run {
   }
 
   finish(): void {
+    this.settle(Number.POSITIVE_INFINITY);
     for (let i = 0; i < 10_000; i++) {
       const more = this.watched.hub.catchUp();
       for (const stream of [0, 1]) this.take(stream, Number.POSITIVE_INFINITY);
@@ -295,7 +336,7 @@ class Run {
 
   #living(from: string, to: string): string[] {
     return [...this.#values.keys()]
-      .filter((one) => (to === '' ? one === from : one >= from && one < to))
+      .filter((one) => (to === '' ? one === from : one >= from && (to === '\0' || one < to)))
       .sort();
   }
 }
@@ -356,6 +397,88 @@ describe('watch guarantees', () => {
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(3_002);
     expect(Math.max(...sizes)).toBeGreaterThanOrEqual(3_000);
     expect(watched.hub.slowWatchers).toBe(0);
+  });
+
+  describe('a deletion whose tombstones are still to be written', () => {
+    function watchedWith(keys: number): WatchedMachine {
+      const watched = new WatchedMachine(new Machine(undefined, LATE));
+      watched.putAll(Object.fromEntries(Array.from({length: keys}, (_, i) => [`k${i}`, 'x'])));
+      watched.put('z', '0');
+      return watched;
+    }
+
+    it('Ensure that only those who look at its keys wait for it, and get it before anything later.', () => {
+      const watched = watchedWith(3);
+      const streams = [watched.stream(), watched.stream(), watched.stream(), watched.stream()];
+      const [range, single, other, past] = streams;
+      range.create('a', {end: '\0', prevKv: true, progressNotify: true});
+      single.create('k1');
+      other.create('z', {progressNotify: true});
+      for (const stream of streams) stream.responses();
+      watched.delete('k', 'l');
+      watched.put('z', '1');
+      past.create('z', {startRevision: 3});
+      watched.catchUp();
+      expect(watched.hub.slowWatchers).toBe(2);
+      expect(other.texts()).toEqual(['0 r5 put z=1@5']);
+      expect(past.texts()).toEqual(['0 r5 created', '0 r5 put z=0@3, put z=1@5']);
+      range.stream.requestProgress();
+      for (let i = 0; i < 2; i++) watched.hub.notifyProgress();
+      expect([range.texts(), single.texts()]).toEqual([[], []]);
+      expect(other.texts()).toEqual(['0 r5 progress']);
+      const wakes = watched.wakes;
+      watched.settle();
+      expect(watched.wakes).toBe(wakes + 1);
+      watched.catchUp();
+      expect(single.texts()).toEqual(['0 r5 del k1@4']);
+      expect(range.texts()).toEqual([
+        '0 r5 del k0@4 was x, del k1@4 was x, del k2@4 was x, put z=1@5 was 0',
+        '-1 r5 progress',
+      ]);
+      expect(watched.hub.slowWatchers).toBe(0);
+    });
+
+    it('Ensure that a watcher that waits may be canceled, and that a new one from now on does not wait.', () => {
+      const watched = watchedWith(3);
+      const stream = watched.stream();
+      stream.create('k', {end: 'l'});
+      watched.delete('k', 'l');
+      watched.catchUp();
+      stream.create('k', {end: 'l'});
+      stream.stream.cancel(0n);
+      expect(watched.hub.slowWatchers).toBe(0);
+      watched.put('k9', '1');
+      expect(stream.texts().slice(1)).toEqual(['1 r4 created', '0 r4 canceled', '1 r5 put k9=1@5']);
+      watched.settle();
+      watched.catchUp();
+      expect(stream.texts()).toEqual([]);
+    });
+
+    it('Ensure that a stream puts together one such revision at a time, for however many watchers.', () => {
+      const keys = 5_000;
+      const watched = watchedWith(keys);
+      const stream = watched.stream();
+      for (let i = 0; i < 4; i++) stream.create('k', {end: 'l'});
+      stream.responses();
+      watched.delete('k', 'l');
+      watched.put('k1', 'later');
+      watched.settle();
+      const told = new Map<bigint, number>();
+      for (let round = 0; round < 20 && watched.hub.slowWatchers > 0; round++) {
+        let waiting = 0;
+        for (let more = true; more; ) {
+          more = watched.hub.catchUp();
+          waiting = watched.metrics.values.get('etcd_debugging_mvcc_pending_events_total') ?? 0;
+          expect(waiting).toBeLessThanOrEqual(keys + 1);
+        }
+        for (const {watchId, events, fragment} of stream.responses()) {
+          expect(fragment).toBe(false);
+          expect([keys, keys + 1, 1]).toContain(events.length);
+          told.set(watchId, (told.get(watchId) ?? 0) + events.length);
+        }
+      }
+      expect([...told.values()]).toEqual(Array(4).fill(keys + 1));
+    });
   });
 
   it('Ensure that a listener may call back from within readable.', () => {
