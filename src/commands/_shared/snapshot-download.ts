@@ -1,7 +1,7 @@
 /** Writes a streamed snapshot to a file: whole and on the disk, or not there at all. */
 
 import {createHash} from 'node:crypto';
-import {type FileHandle, open, rename, rm} from 'node:fs/promises';
+import {type FileHandle, open, rename, rm, stat} from 'node:fs/promises';
 import {dirname} from 'node:path';
 import type {SnapshotResponse} from '../../transport/proto/generated/maintenance.ts';
 
@@ -21,6 +21,7 @@ export async function downloadSnapshot(
   path: string,
   onProgress: (doneBytes: number, totalBytes: number) => void,
 ): Promise<Downloaded> {
+  await refuseOthers(path);
   const unfinished = `${path}.part`;
   const file = await open(unfinished, 'w', 0o600);
   try {
@@ -34,6 +35,14 @@ export async function downloadSnapshot(
     await file.close().catch(() => undefined);
     await rm(unfinished, {force: true});
     throw error;
+  }
+}
+
+/** The finished file is renamed over the path: what stands there and is no file (a folder, a device) must stay. */
+async function refuseOthers(path: string): Promise<void> {
+  const existing = await stat(path).catch(() => undefined);
+  if (existing !== undefined && !existing.isFile()) {
+    throw new Error(`${path} exists and is not a regular file: name another one`);
   }
 }
 
