@@ -95,8 +95,12 @@ export const SLICE_REST_MS = 2;
 export const PENDING_DELETE_KEYS_MIN = 10_000;
 /** Such deletions at a time: every lookup asks all of them. Further ones write their tombstones as they happen. */
 export const PENDING_DELETES_MAX = 16;
-/** Tombstones of one slice: about a millisecond. */
-export const SETTLE_SLICE_KEYS = 200;
+/** Keys whose tombstones are written, or whose revisions are deleted, between two looks at the clock: under a millisecond. */
+export const RECLAIM_SLICE_KEYS = 200;
+/** A slice of such work, milliseconds: a put needs several turns of the loop, and may wait a slice for each. */
+export const RECLAIM_SLICE_MS = 3;
+/** The overlay's bytes beyond which such work waits: more of it in memory makes the garbage collector's pauses longer. */
+export const RECLAIM_OVERLAY_BYTES_MAX = 8 * MIB;
 
 // ---- Requests -----------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@
  */
 
 import {EngineError} from '../errors.ts';
-import {OVERLAY_BYTES_MAX, SLICE_MS, SLICE_REST_MS} from '../limits.ts';
+import {RECLAIM_OVERLAY_BYTES_MAX, RECLAIM_SLICE_MS, SLICE_REST_MS} from '../limits.ts';
 import type {Clock, Logger} from '../ports.ts';
 import type {MvccStore} from '../state-machine/mvcc/store.ts';
 
@@ -23,9 +23,6 @@ export interface SpaceReclaimerOptions {
   readonly onSettled: () => void;
   readonly onFailure: (error: unknown) => void;
 }
-
-/** What is left for clients' writes before they are refused. */
-const OVERLAY_BYTES_PAUSE = OVERLAY_BYTES_MAX / 2;
 
 interface Waiter {
   readonly isMet: () => boolean;
@@ -117,8 +114,8 @@ export class SpaceReclaimer {
   /** @returns whether more is left */
   #runFor(slices: Generator<undefined, void>): boolean {
     const {clock, isBetweenEntries, overlayBytes, seal} = this.#options;
-    if (!isBetweenEntries() || overlayBytes() > OVERLAY_BYTES_PAUSE) return true;
-    const untilMs = clock.monotonicMs() + SLICE_MS;
+    if (!isBetweenEntries() || overlayBytes() > RECLAIM_OVERLAY_BYTES_MAX) return true;
+    const untilMs = clock.monotonicMs() + RECLAIM_SLICE_MS;
     let done = false;
     while (!done && clock.monotonicMs() < untilMs) done = slices.next().done === true;
     seal();

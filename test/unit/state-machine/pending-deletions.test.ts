@@ -1,7 +1,11 @@
 import fc from 'fast-check';
 import {describe, expect, it} from 'vitest';
 import {EngineError} from '../../../src/engine/errors.ts';
-import {PENDING_DELETE_KEYS_MIN, PENDING_DELETES_MAX, SETTLE_SLICE_KEYS} from '../../../src/engine/limits.ts';
+import {
+  PENDING_DELETE_KEYS_MIN,
+  PENDING_DELETES_MAX,
+  RECLAIM_SLICE_KEYS,
+} from '../../../src/engine/limits.ts';
 import type {ApplyResult} from '../../../src/engine/state-machine/apply-result.ts';
 import {type Event, EventType} from '../../../src/engine/types.ts';
 import {MemoryRecords} from '../../simulator/memory-records.ts';
@@ -179,10 +183,10 @@ describe('pending deletions', () => {
     const slices = machine.mvcc.settleSlices();
     for (let i = 1; i <= 10; i++) {
       slices?.next();
-      expect(tombstones()).toBe(i * SETTLE_SLICE_KEYS);
+      expect(tombstones()).toBe(i * RECLAIM_SLICE_KEYS);
     }
     machine.put(name(MANY - 1), 'again');
-    expect(tombstones()).toBe(10 * SETTLE_SLICE_KEYS + 1);
+    expect(tombstones()).toBe(10 * RECLAIM_SLICE_KEYS + 1);
     const restarted = new Machine(machine.records);
     expect(restarted.mvcc.currentRevision()).toBe(machine.mvcc.currentRevision());
     expect(restarted.get('k', 'l').map((kv) => kv?.value)).toEqual(['again']);

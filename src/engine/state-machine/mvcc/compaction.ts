@@ -10,7 +10,7 @@
  */
 
 import {assert} from '../../errors.ts';
-import {SLICE_KEYS} from '../../limits.ts';
+import {RECLAIM_SLICE_KEYS} from '../../limits.ts';
 import type {Records} from '../records.ts';
 import type {IndexEntry, KeyHistory} from './key-history.ts';
 import type {KeyIndex} from './key-index.ts';
@@ -28,10 +28,10 @@ export function* compactSlices(
   let from: string | undefined = ALL_FROM;
   while (from !== undefined) {
     const shrinking: [key: string, history: KeyHistory][] = [];
-    const countMax = SLICE_KEYS * INDEX_STEPS_PER_KEY;
+    const countMax = RECLAIM_SLICE_KEYS * INDEX_STEPS_PER_KEY;
     from = index.walkEntries({from, to: undefined, countMax}, (key, entry) => {
       if (hasSuperseded(entry, compactRevision)) shrinking.push([key, entry as KeyHistory]);
-      return shrinking.length >= SLICE_KEYS;
+      return shrinking.length >= RECLAIM_SLICE_KEYS;
     });
     for (const [key, history] of shrinking) yield* shrink(index, records, key, history, compactRevision);
     if (from !== undefined) yield;
@@ -68,7 +68,7 @@ function* shrink(
 ): Generator<undefined, void> {
   let left = supersededCount(history, compactRevision);
   while (left > 0) {
-    const count = Math.min(left, SLICE_KEYS);
+    const count = Math.min(left, RECLAIM_SLICE_KEYS);
     assert(history.mainOf(count - 1) <= compactRevision, 'nothing newer than the mark goes');
     for (let position = 0; position < count; position++) deleteChange(records, history, position);
     history.dropOldest(count);

@@ -10,7 +10,7 @@ import {assert, EngineError} from '../../errors.ts';
 import {ByteWriter} from '../../lib/byte-writer.ts';
 import {EMPTY_BYTES, fromLatin1, toLatin1} from '../../lib/bytes.ts';
 import {ByteReader, DamagedBytesError} from '../../lib/varint.ts';
-import {SETTLE_SLICE_KEYS, SLICE_KEYS} from '../../limits.ts';
+import {RECLAIM_SLICE_KEYS, SLICE_KEYS} from '../../limits.ts';
 import type {Effects} from '../effects.ts';
 import type {Lessor} from '../lease/lessor.ts';
 import type {KeyIndex} from './key-index.ts';
@@ -58,8 +58,8 @@ export class DeletionSettler {
     const {deletions} = this.#reader.index;
     const {keys, revision} = deletion;
     for (let rank = 0; rank < keys.length; rank++) {
-      if (rank % SETTLE_SLICE_KEYS === 0 && rank > 0) yield;
-      if (rank % SETTLE_SLICE_KEYS === 0 && !deletions.has(deletion)) return;
+      if (rank % RECLAIM_SLICE_KEYS === 0 && rank > 0) yield;
+      if (rank % RECLAIM_SLICE_KEYS === 0 && !deletions.has(deletion)) return;
       this.#write(deletion, rank);
     }
     if (!deletions.has(deletion)) return;
