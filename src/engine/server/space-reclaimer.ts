@@ -44,14 +44,18 @@ export class SpaceReclaimer {
   reclaim(): void {
     this.#answerWaiters();
     if (this.#stopped) return;
-    this.#running ??= this.#run()
-      .catch((error: unknown) => {
+    this.#running ??= this.#run().then(
+      () => {
+        this.#running = undefined;
+        // Marked while the run was coming to its end.
+        if (!this.#stopped && this.#hasWork()) this.reclaim();
+      },
+      (error: unknown) => {
+        this.#stopped = true;
         this.#options.onFailure(error);
         this.#rejectWaiters(error);
-      })
-      .finally(() => {
-        this.#running = undefined;
-      });
+      },
+    );
   }
 
   /** Resolves when all tombstones up to a revision are written. @throws EngineError stopped */
@@ -79,42 +83,47 @@ export class SpaceReclaimer {
   }
 
   async #run(): Promise<void> {
-    const {mvcc, onSettled, logger} = this.#options;
-    // Each run of either takes what is marked when it begins: neither keeps the other waiting for good.
-    while (!this.#stopped) {
-      const settling = mvcc().settleSlices();
-      if (settling !== undefined) {
-        const tookMs = await this.#carryOut(settling);
-        if (tookMs === undefined) return;
-        logger.info('deletions written', {tookMs});
-        onSettled();
-        this.#answerWaiters();
-      }
-      const revision = mvcc().compactRevision();
-      const compacting = mvcc().compactionSlices();
-      if (compacting !== undefined) {
-        const tookMs = await this.#carryOut(compacting);
-        if (tookMs === undefined) return;
-        logger.info('compaction finished', {revision, tookMs});
-        onSettled();
-        this.#answerWaiters();
-      }
-      if (settling === undefined && compacting === undefined) return;
+    const {mvcc} = this.#options;
+    // Each takes what is marked when it begins: neither keeps the other waiting for good.
+    while (!this.#stopped && this.#hasWork()) {
+      await this.#carryOut('deletions written', () => mvcc().settleSlices());
+      await this.#carryOut('compaction finished', () => mvcc().compactionSlices());
     }
   }
 
-  /** @returns the time it took, milliseconds; undefined when it was stopped */
-  async #carryOut(slices: Generator<undefined, void>): Promise<number | undefined> {
-    const {clock} = this.#options;
+  #hasWork(): boolean {
+    const mvcc = this.#options.mvcc();
+    return (
+      !mvcc.isSettled(Number.POSITIVE_INFINITY) || mvcc.finishedCompactRevision() < mvcc.compactRevision()
+    );
+  }
+
+  async #carryOut(message: string, begin: () => Generator<undefined, void> | undefined): Promise<void> {
+    const {clock, logger, mvcc, onSettled} = this.#options;
+    while (!this.#stopped && !this.#mayRun()) await this.#rest();
+    const slices = this.#stopped ? undefined : begin();
+    if (slices === undefined) return;
     const startedMs = clock.monotonicMs();
-    while (!this.#stopped && this.#runFor(slices)) await this.#rest();
-    return this.#stopped ? undefined : Math.round(clock.monotonicMs() - startedMs);
+    const revision = mvcc().compactRevision();
+    while (this.#runFor(slices)) {
+      do await this.#rest();
+      while (!this.#stopped && !this.#mayRun());
+      if (this.#stopped) return;
+    }
+    logger.info(message, {revision, tookMs: Math.round(clock.monotonicMs() - startedMs)});
+    onSettled();
+    this.#answerWaiters();
+  }
+
+  /** Not while a state from another member takes the place of this one's: the walk belongs to what is gone. */
+  #mayRun(): boolean {
+    const {mvcc, isBetweenEntries, overlayBytes} = this.#options;
+    return isBetweenEntries() && mvcc().isReadable && overlayBytes() <= RECLAIM_OVERLAY_BYTES_MAX;
   }
 
   /** @returns whether more is left */
   #runFor(slices: Generator<undefined, void>): boolean {
-    const {clock, isBetweenEntries, overlayBytes, seal} = this.#options;
-    if (!isBetweenEntries() || overlayBytes() > RECLAIM_OVERLAY_BYTES_MAX) return true;
+    const {clock, seal} = this.#options;
     const untilMs = clock.monotonicMs() + RECLAIM_SLICE_MS;
     let done = false;
     while (!done && clock.monotonicMs() < untilMs) done = slices.next().done === true;

@@ -237,10 +237,10 @@ export class MvccStore {
     };
   }
 
-  /** Whether all tombstones up to a revision are written. */
+  /** Whether all tombstones up to a revision are written; nobody knows while a snapshot is being loaded. */
   isSettled(revision: number): boolean {
     const first = this.unsettledFrom(0);
-    return first === undefined || first.revision > revision;
+    return this.isReadable && (first === undefined || first.revision > revision);
   }
 
   /**
