@@ -48,12 +48,13 @@ function runCase(command: readonly string[], server: MemberProcess, {args, input
   });
 }
 
-/** Ids, ports and log positions replaced by what they are. */
+/** Ids, ports, log positions and sizes (the file grows when its owner writes it) replaced by what they are. */
 function anonymous({stdout}: SpawnSyncReturns<Buffer>): string {
   return stdout
     .toString('latin1')
     .replace(/"(cluster_id|member_id|ClusterID|MemberID|ID|id|leader|Leader)"( ?): ?\d+/g, '"$1"$2:<id>')
     .replace(/"(raftIndex|raftAppliedIndex)":\d+/g, '"$1":<index>')
+    .replace(/"(dbSize|dbSizeInUse)":\d+/g, '"$1":<size>')
     .replace(/\b[0-9a-f]{15,16}\b/g, '<id>')
     .replace(/127\.0\.0\.1:\d+/g, '<address>');
 }
