@@ -182,6 +182,7 @@ export class Replica {
       overlayBytes: () => store.overlayBytes(),
       seal: () => store.mark(store.applied()),
       onSettled: () => this.watchHub.settled(),
+      areWatchersUnderWay: () => this.watchHub.watchersUnderWay > 0,
       onFailure: fail,
     });
     this.snapshots = new SnapshotSource({

@@ -5,7 +5,12 @@
  */
 
 import {EngineError} from '../errors.ts';
-import {RECLAIM_OVERLAY_BYTES_MAX, RECLAIM_SLICE_MS, SLICE_REST_MS} from '../limits.ts';
+import {
+  RECLAIM_OVERLAY_BYTES_MAX,
+  RECLAIM_SLICE_MS,
+  RECLAIM_WATCHERS_WAIT_MS,
+  SLICE_REST_MS,
+} from '../limits.ts';
 import type {Clock, Logger} from '../ports.ts';
 import type {MvccStore} from '../state-machine/mvcc/store.ts';
 
@@ -21,6 +26,8 @@ export interface SpaceReclaimerOptions {
   readonly seal: () => void;
   /** History tells more than before. */
   readonly onSettled: () => void;
+  /** Whether watchers are on their way through the history. */
+  readonly areWatchersUnderWay: () => boolean;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -86,7 +93,9 @@ export class SpaceReclaimer {
     const {mvcc} = this.#options;
     // Each takes what is marked when it begins: neither keeps the other waiting for good.
     while (!this.#stopped && this.#hasWork()) {
-      await this.#carryOut('deletions written', () => mvcc().settleSlices());
+      const isSettled = await this.#carryOut('deletions written', () => mvcc().settleSlices());
+      const isCompactionDue = mvcc().finishedCompactRevision() < mvcc().compactRevision();
+      if (isSettled && isCompactionDue) await this.#letWatchersPass();
       await this.#carryOut('compaction finished', () => mvcc().compactionSlices());
     }
   }
@@ -98,21 +107,30 @@ export class SpaceReclaimer {
     );
   }
 
-  async #carryOut(message: string, begin: () => Generator<undefined, void> | undefined): Promise<void> {
+  /** Those that waited for tombstones read them, and what they replaced, before a compaction takes them away. */
+  async #letWatchersPass(): Promise<void> {
+    const {clock, areWatchersUnderWay} = this.#options;
+    const untilMs = clock.monotonicMs() + RECLAIM_WATCHERS_WAIT_MS;
+    while (!this.#stopped && areWatchersUnderWay() && clock.monotonicMs() < untilMs) await this.#rest();
+  }
+
+  /** @returns whether there was anything to do, and it is done */
+  async #carryOut(message: string, begin: () => Generator<undefined, void> | undefined): Promise<boolean> {
     const {clock, logger, mvcc, onSettled} = this.#options;
     while (!this.#stopped && !this.#mayRun()) await this.#rest();
     const slices = this.#stopped ? undefined : begin();
-    if (slices === undefined) return;
+    if (slices === undefined) return false;
     const startedMs = clock.monotonicMs();
     const revision = mvcc().compactRevision();
     while (this.#runFor(slices)) {
       do await this.#rest();
       while (!this.#stopped && !this.#mayRun());
-      if (this.#stopped) return;
+      if (this.#stopped) return false;
     }
     logger.info(message, {revision, tookMs: Math.round(clock.monotonicMs() - startedMs)});
     onSettled();
     this.#answerWaiters();
+    return true;
   }
 
   /** Not while a state from another member takes the place of this one's: the walk belongs to what is gone. */

@@ -21,6 +21,8 @@ export interface WatchReader {
   readonly isReadable: boolean;
   currentRevision(): number;
   compactRevision(): number;
+  /** Watchers on their way lose nothing from here on; at or below the compact revision. */
+  historyStart(): number;
   /** Whole revisions, unless the limits end it: it stops before a deletion that `unsettledFrom` names. */
   history(
     from: Revision,
@@ -190,13 +192,15 @@ export class CatchUpPass {
   }
 
   #cancelCompacted(): void {
+    const start = this.#reader.historyStart();
+    if (this.#position.main >= start) return;
     const compactRevision = this.#reader.compactRevision();
-    if (this.#position.main >= compactRevision) return;
+    assert(start <= compactRevision, 'only what is compacted is gone');
     for (const watcher of [...this.#index.watchers()]) {
-      if (Math.max(watcher.nextRevision, this.#position.main) >= compactRevision) continue;
+      if (Math.max(watcher.nextRevision, this.#position.main) >= start) continue;
       this.#leave(watcher, (lost) => this.#exits.cancel(lost, compactRevision));
     }
-    this.#position = {main: compactRevision, sub: 0};
+    this.#position = {main: start, sub: 0};
   }
 
   #leave(watcher: Watcher, exit: (watcher: Watcher) => void): void {

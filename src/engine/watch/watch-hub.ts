@@ -71,6 +71,11 @@ export class WatchHub {
     return this.#ready.size + this.#stalledCount + this.#held.size + (this.#pass?.size ?? 0);
   }
 
+  /** Watchers that lag although their clients read: in a while they will not. */
+  get watchersUnderWay(): number {
+    return this.slowWatchers - this.#stalledCount;
+  }
+
   openStream(options: WatchStreamOptions): WatchStream {
     // The hub may be older than the loaded store; nobody has been told a revision yet.
     if (this.#streams.size === 0) this.#revision = Math.max(this.#revision, this.#mvcc.currentRevision());

@@ -1,5 +1,9 @@
 import {describe, expect, it} from 'vitest';
-import {RECLAIM_OVERLAY_BYTES_MAX, RECLAIM_SLICE_KEYS} from '../../../src/engine/limits.ts';
+import {
+  RECLAIM_OVERLAY_BYTES_MAX,
+  RECLAIM_SLICE_KEYS,
+  RECLAIM_WATCHERS_WAIT_MS,
+} from '../../../src/engine/limits.ts';
 import {SnapshotSource} from '../../../src/engine/server/snapshot-source.ts';
 import {SpaceReclaimer} from '../../../src/engine/server/space-reclaimer.ts';
 import type {Store} from '../../../src/engine/storage/store.ts';
@@ -22,7 +26,14 @@ class BusyClock extends SimulatedClock {
 function reclaimed() {
   const machine = new Machine(undefined, LATE);
   const clock = new BusyClock();
-  const state = {isBetweenEntries: true, overlayBytes: 0, seals: 0, settled: 0, failures: [] as unknown[]};
+  const state = {
+    isBetweenEntries: true,
+    overlayBytes: 0,
+    seals: 0,
+    settled: 0,
+    underWay: false,
+    failures: [] as unknown[],
+  };
   const reclaimer = new SpaceReclaimer({
     mvcc: () => machine.mvcc,
     clock,
@@ -31,6 +42,7 @@ function reclaimed() {
     overlayBytes: () => state.overlayBytes,
     seal: () => state.seals++,
     onSettled: () => state.settled++,
+    areWatchersUnderWay: () => state.underWay,
     onFailure: (error) => state.failures.push(error),
   });
   return {machine, clock, state, reclaimer};
@@ -126,6 +138,27 @@ describe('space reclaimer', () => {
     reclaimer.reclaim();
     await clock.advance(200);
     expect(mvcc.isSettled(mvcc.currentRevision())).toBe(true);
+  });
+
+  it('Ensure that watchers of a deletion may pass before a compaction, but not hold it up for good.', async () => {
+    for (const isStuck of [false, true]) {
+      const {machine, clock, state, reclaimer} = reclaimed();
+      fill(machine);
+      machine.delete('k', 'l');
+      machine.put('z');
+      const revision = machine.mvcc.currentRevision();
+      machine.compact(revision);
+      state.underWay = true;
+      const compacted = reclaimer.compacted(revision);
+      while (state.settled === 0) await clock.advance(2);
+      await clock.advance(20);
+      expect([machine.mvcc.historyStart(), tombstones(machine)]).toEqual([-1, KEYS]);
+      if (!isStuck) state.underWay = false;
+      const startedMs = clock.monotonicMs();
+      while (!(await isDone(compacted))) await clock.advance(2);
+      expect(clock.monotonicMs() - startedMs > RECLAIM_WATCHERS_WAIT_MS / 2).toBe(isStuck);
+      expect([machine.mvcc.historyStart(), tombstones(machine)]).toEqual([revision, 0]);
+    }
   });
 
   it('Ensure that who waits hears of the stop.', async () => {

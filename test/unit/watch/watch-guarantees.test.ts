@@ -438,6 +438,28 @@ describe('watch guarantees', () => {
       expect(watched.hub.slowWatchers).toBe(0);
     });
 
+    it('Ensure that a compaction ends its watchers when it deletes, not before.', () => {
+      const watched = watchedWith(3);
+      const {mvcc} = watched.machine;
+      const [quick, late] = [watched.stream(), watched.stream()];
+      quick.create('k', {end: 'l', prevKv: true});
+      late.create('k', {end: 'l'});
+      for (const stream of [quick, late]) stream.responses();
+      watched.delete('k', 'l');
+      watched.put('z', '1');
+      watched.apply({type: 'compact', revision: 5});
+      watched.catchUp();
+      watched.stream().create('k', {startRevision: 4});
+      watched.settle();
+      watched.catchUp();
+      expect(quick.texts()).toEqual(['0 r5 del k0@4 was x, del k1@4 was x, del k2@4 was x']);
+      expect(mvcc.historyStart()).toBe(-1);
+      watched.machine.reclaim();
+      expect(mvcc.historyStart()).toBe(5);
+      late.create('k', {startRevision: 4});
+      expect(late.texts().slice(1)).toEqual(['1 r5 created', '1 r0 canceled, compacted 5']);
+    });
+
     it('Ensure that a watcher that waits may be canceled, and that a new one from now on does not wait.', () => {
       const watched = watchedWith(3);
       const stream = watched.stream();

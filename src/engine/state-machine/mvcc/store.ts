@@ -54,7 +54,9 @@ export class MvccStore {
   #currentRevision = FIRST_REVISION;
   /** Counts loads: a walk that changes the index ends when it was begun in an earlier life. */
   #life = 0;
-  /** Up to here superseded revisions are deleted. Never above `reader.compactRevision`. */
+  /** The last compaction that has begun to delete. Never above `reader.compactRevision`. */
+  #historyStart = NEVER_COMPACTED;
+  /** Up to here superseded revisions are deleted. Never above `#historyStart`. */
   #finishedRevision = NEVER_COMPACTED;
 
   constructor(options: {effects: Effects; lessor: Lessor; logger: Logger; pendingDeleteKeysMin: number}) {
@@ -142,10 +144,18 @@ export class MvccStore {
     return this.reader.index.deletions.from(revision);
   }
 
-  /** What `kv`'s key was just before that change; undefined if it was not there or is compacted. */
+  /** What `kv`'s key was just before that change; undefined if it was not there or may be deleted by a compaction. */
   previous(kv: KeyValue): KeyValue | undefined {
     const at = kv.modRevision - 1;
-    return at < this.reader.compactRevision ? undefined : this.reader.get(keyTextOf(kv), at);
+    return at < this.#historyStart ? undefined : this.reader.get(keyTextOf(kv), at);
+  }
+
+  /**
+   * History is whole from here on. It may lie below the compact revision, for watchers that are on their way: nobody
+   * begins there any more.
+   */
+  historyStart(): number {
+    return this.#historyStart;
   }
 
   keysOfLease(id: LeaseId): Uint8Array[] {
@@ -269,11 +279,16 @@ export class MvccStore {
   *#compactTo(revision: number): Generator<undefined, void> {
     const {index, records} = this.reader;
     const life = this.#life;
-    for (const slices of [this.#settleTo(revision), compactSlices(index, records, revision)]) {
-      while (!slices.next().done) {
-        yield;
-        if (life !== this.#life) return;
-      }
+    const settling = this.#settleTo(revision);
+    while (!settling.next().done) {
+      yield;
+      if (life !== this.#life) return;
+    }
+    this.#historyStart = revision;
+    const slices = compactSlices(index, records, revision);
+    while (!slices.next().done) {
+      yield;
+      if (life !== this.#life) return;
     }
     assert(revision > this.#finishedRevision, 'compactions finish in order');
     this.#finishedRevision = revision;
@@ -290,6 +305,7 @@ export class MvccStore {
     const {lastRevision, leaseOfKey} = yield* loadIndex(this.reader);
     // A finished mark alone comes from other tools; what is finished was scheduled.
     this.reader.compactRevision = Math.max(scheduled, finished);
+    this.#historyStart = this.reader.compactRevision;
     this.#finishedRevision = finished;
     yield* this.#settler.load();
     const lastDeletion = this.reader.index.deletions.list().at(-1)?.revision ?? 0;
