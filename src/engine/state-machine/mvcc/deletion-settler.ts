@@ -10,10 +10,10 @@ import {assert, EngineError} from '../../errors.ts';
 import {ByteWriter} from '../../lib/byte-writer.ts';
 import {EMPTY_BYTES, fromLatin1, toLatin1} from '../../lib/bytes.ts';
 import {ByteReader, DamagedBytesError} from '../../lib/varint.ts';
-import {RECLAIM_SLICE_KEYS, SLICE_KEYS} from '../../limits.ts';
+import {RECLAIM_SLICE_KEYS} from '../../limits.ts';
 import type {Effects} from '../effects.ts';
 import type {Lessor} from '../lease/lessor.ts';
-import type {KeyIndex} from './key-index.ts';
+import {runSlices} from '../slice-budget.ts';
 import type {KeyValueReader} from './key-value-reader.ts';
 import {encodeTombstoneKey} from './key-value-record.ts';
 import {type PendingDeletion, rankOf} from './pending-deletions.ts';
@@ -38,26 +38,32 @@ export class DeletionSettler {
     this.#lessor = options.lessor;
   }
 
-  /** The deletion of `keys`, all that live in the range, happens at `revision`. */
-  begin(deletion: PendingDeletion): void {
+  /** All `count` keys that live in the range are deleted at `revision`. */
+  begin(range: TextRange, revision: number, count: number): PendingDeletion {
     const {deletions} = this.#reader.index;
-    assert(deletion.keys.length > 0, 'a revision has changes');
+    assert(count > 0, 'a revision has changes');
+    const deletion = unlisted(range, revision, count);
     deletions.add(deletion);
-    this.#effects.put('kvd', recordKey(deletion.revision), encodeDeletion(deletion));
+    this.#effects.put('kvd', recordKey(revision), encodeDeletion(deletion));
+    return deletion;
   }
 
   /** Before a key changes: what hides it is written. */
   settleKey(key: string): void {
     const {index} = this.#reader;
     const deletion = index.hiding(key);
-    if (deletion !== undefined) this.#write(deletion, rankOf(deletion, key));
+    if (deletion === undefined) return;
+    runSlices(this.#list(deletion));
+    this.#write(deletion, rankOf(deletion, key));
   }
 
   /** Writes what is left of one deletion. Ends by itself when another life of the store has begun. */
   *settle(deletion: PendingDeletion): Generator<undefined, void> {
     const {deletions} = this.#reader.index;
-    const {keys, revision} = deletion;
-    for (let rank = 0; rank < keys.length; rank++) {
+    const {keys, count, revision} = deletion;
+    yield* this.#list(deletion);
+    assert(keys.length === count || !deletions.has(deletion), 'as many keys are deleted as were counted');
+    for (let rank = 0; rank < count; rank++) {
       if (rank % RECLAIM_SLICE_KEYS === 0 && rank > 0) yield;
       if (rank % RECLAIM_SLICE_KEYS === 0 && !deletions.has(deletion)) return;
       this.#write(deletion, rank);
@@ -74,10 +80,29 @@ export class DeletionSettler {
     for (const [key, value] of [...this.#effects.records.range('kvd', NAMES)]) {
       const revision = decodeRevision(key.subarray(NAME.length)).main;
       const {range, count} = decodeDeletion(value);
-      const keys = yield* liveKeys(index, range, revision - 1);
-      if (keys.length !== count)
-        throw corruptDeletion(`${keys.length} keys lived at ${revision}, not ${count}`);
-      index.deletions.add({...range, revision, keys});
+      const deletion = unlisted(range, revision, count);
+      yield* this.#list(deletion);
+      const found = deletion.keys.length;
+      if (found !== count) throw corruptDeletion(`${found} keys were deleted at ${revision}, not ${count}`);
+      index.deletions.add(deletion);
+    }
+  }
+
+  /**
+   * Lists the keys, from the index as it was just before: nothing of that changes while the deletion is pending, since
+   * whoever puts a hidden key lists them all first, and compactions wait.
+   */
+  *#list(deletion: PendingDeletion): Generator<undefined, void> {
+    const {index} = this.#reader;
+    const {keys, to} = deletion;
+    const at = deletion.revision - 1;
+    const countMax = RECLAIM_SLICE_KEYS * INDEX_STEPS_PER_KEY;
+    while (deletion.listFrom !== undefined) {
+      deletion.listFrom = index.walk({from: deletion.listFrom, to, at, countMax}, (key) => {
+        keys.push(key);
+        return undefined;
+      });
+      if (deletion.listFrom !== undefined) yield;
     }
   }
 
@@ -92,19 +117,8 @@ export class DeletionSettler {
   }
 }
 
-/** The keys of the range that show at `at`, ascending; the strings are the index's own. */
-export function* liveKeys(index: KeyIndex, range: TextRange, at: number): Generator<undefined, string[]> {
-  const keys: string[] = [];
-  const countMax = SLICE_KEYS * INDEX_STEPS_PER_KEY;
-  let next: string | undefined = range.from;
-  for (;;) {
-    next = index.walk({from: next, to: range.to, at, countMax}, (key) => {
-      keys.push(key);
-      return undefined;
-    });
-    if (next === undefined) return keys;
-    yield;
-  }
+function unlisted({from, to}: TextRange, revision: number, count: number): PendingDeletion {
+  return {from, to, revision, count, keys: [], listFrom: from};
 }
 
 function recordKey(revision: number): Uint8Array {
@@ -112,9 +126,9 @@ function recordKey(revision: number): Uint8Array {
 }
 
 /** count varint | whether the range has an end u8 | from, to: bytes behind their length */
-function encodeDeletion({from, to, keys}: PendingDeletion): Uint8Array {
+function encodeDeletion({from, to, count}: PendingDeletion): Uint8Array {
   const writer = new ByteWriter();
-  writer.varint(keys.length);
+  writer.varint(count);
   writer.byte(to === undefined ? OPEN_END : CLOSED_END);
   writer.prefixed(fromLatin1(from));
   writer.prefixed(to === undefined ? EMPTY_BYTES : fromLatin1(to));

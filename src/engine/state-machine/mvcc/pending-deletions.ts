@@ -17,8 +17,12 @@ import {isWithin, overlap, type TextRange} from './text-range.ts';
 
 export interface PendingDeletion extends TextRange {
   readonly revision: number;
-  /** The keys that lived just before, ascending: a key's place is the sub-revision of its tombstone. */
-  readonly keys: readonly string[];
+  /** Keys that lived just before. */
+  readonly count: number;
+  /** Those, ascending, as far as they are listed: a key's place is the sub-revision of its tombstone. */
+  readonly keys: string[];
+  /** Where listing goes on; undefined: all are. */
+  listFrom: string | undefined;
 }
 
 export class PendingDeletions {
@@ -84,7 +88,8 @@ export function hidingAmong(
 }
 
 /** A key's place among the keys of the deletion that hides it. */
-export function rankOf({keys}: PendingDeletion, key: string): number {
+export function rankOf({keys, count}: PendingDeletion, key: string): number {
+  assert(keys.length === count, 'ranks are known when all keys are listed');
   let low = 0;
   let high = keys.length;
   while (low < high) {

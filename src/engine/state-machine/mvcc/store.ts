@@ -22,14 +22,14 @@ import type {Lessor} from '../lease/lessor.ts';
 import type {Records} from '../records.ts';
 import {runSlices, SliceBudget} from '../slice-budget.ts';
 import {compactSlices} from './compaction.ts';
-import {DeletionSettler, liveKeys} from './deletion-settler.ts';
+import {DeletionSettler} from './deletion-settler.ts';
 import {HASH_OF_NOTHING, hashKvSlices} from './hash-kv.ts';
 import {type HistoryLimits, type HistorySlice, readHistory} from './history.ts';
 import {KeyValueReader, toTextRange} from './key-value-reader.ts';
 import {keyTextOf} from './key-value-record.ts';
 import {loadIndex} from './load-index.ts';
 import type {PendingDeletion} from './pending-deletions.ts';
-import {rangeParts, rangeSlices} from './range.ts';
+import {countKeys, rangeParts, rangeSlices} from './range.ts';
 import {decodeRevision, encodeRevision} from './revision.ts';
 import type {TextRange} from './text-range.ts';
 import {checkTxn, decideTxn, executeTxn} from './txn.ts';
@@ -198,15 +198,15 @@ export class MvccStore {
   ): Generator<undefined, {readonly deleted: number; readonly range: TextRange} | undefined> {
     if (request.rangeEnd.length === 0 || request.prevKv) return undefined;
     const range = toTextRange(request);
-    const keys = yield* liveKeys(this.reader.index, range, this.#currentRevision);
-    if (keys.length < this.#pendingDeleteKeysMin) return undefined;
-    const revision = this.#currentRevision + 1;
-    const deletion = {...range, revision, keys};
-    this.#settler.begin(deletion);
+    const at = this.#currentRevision;
+    const deleted = yield* countKeys(this.reader, {...range, at}, new SliceBudget());
+    if (deleted < this.#pendingDeleteKeysMin) return undefined;
+    const revision = at + 1;
+    const deletion = this.#settler.begin(range, revision, deleted);
     const isTooMany = this.reader.index.deletions.count > PENDING_DELETES_MAX;
     if (isTooMany || this.#settledWanted > 0) yield* this.#settler.settle(deletion);
     this.#currentRevision = revision;
-    return {deleted: keys.length, range};
+    return {deleted, range};
   }
 
   /** Before a lease ends: those of its keys that are deleted already let go of it. */
