@@ -46,6 +46,7 @@ interface Row {
   readonly kvd: Measured;
 }
 
+const WARM_UP_SECONDS = 4;
 const KEY = Buffer.from('bench/key');
 const FRAMES: Record<Kind, {path: string; body: Uint8Array}> = {
   put: {path: '/etcdserverpb.KV/Put', body: frame(field(1, KEY), field(2, Buffer.alloc(256, 'v')))},
@@ -107,6 +108,14 @@ async function measure(cluster: ProcessCluster, kind: Kind, inFlight: number): P
   };
 }
 
+/** Servers run for months: what is measured is not the first seconds of a just-in-time compiler, nor of a cold file. */
+async function warmUp(cluster: ProcessCluster): Promise<void> {
+  const leader = await leaderOf(cluster);
+  for (const {path, body} of Object.values(FRAMES)) {
+    await h2load({url: `${leader.clientUrl}${path}`, body, inFlight: 100, seconds: WARM_UP_SECONDS});
+  }
+}
+
 /** The round with the median throughput. */
 function median(measured: readonly Measured[]): Measured {
   return [...measured].sort((a, b) => a.perSecond - b.perSecond)[Math.floor(measured.length / 2)];
@@ -116,6 +125,7 @@ async function rowsFor(members: number): Promise<Row[]> {
   const start = (program: Program) => ProcessCluster.start({program, size: members});
   const clusters = {etcd: await start('etcd'), kvd: await start('kvd')};
   try {
+    for (const cluster of Object.values(clusters)) await warmUp(cluster);
     const rows: Row[] = [];
     for (const kind of KINDS) {
       for (const inFlight of values['in-flight'].split(',').map(Number)) {
