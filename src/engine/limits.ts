@@ -100,7 +100,7 @@ export const RECLAIM_SLICE_KEYS = 200;
 /** A slice of such work, milliseconds: a put needs several turns of the loop, and may wait a slice for each. */
 export const RECLAIM_SLICE_MS = 3;
 /** The overlay's bytes beyond which such work waits: more of it in memory makes the garbage collector's pauses longer. */
-export const RECLAIM_OVERLAY_BYTES_MAX = 8 * MIB;
+export const RECLAIM_OVERLAY_BYTES_MAX = 4 * MIB;
 /** Watchers of such a deletion may read it for this long before a compaction that was asked for meanwhile, milliseconds. */
 export const RECLAIM_WATCHERS_WAIT_MS = 5_000;
 
