@@ -5,7 +5,7 @@
 
 import {spawnSync} from 'node:child_process';
 import {mkdirSync, readFileSync, rmSync} from 'node:fs';
-import {join, resolve} from 'node:path';
+import {join, relative, resolve} from 'node:path';
 
 const root = resolve(import.meta.dirname, '..');
 const results = join(root, '.test-results');
@@ -13,12 +13,15 @@ rmSync(results, {recursive: true, force: true});
 mkdirSync(results);
 
 const count = {passed: 0, failed: 0};
+/** Names of what failed, printed at the end: the log of a whole run is long. */
+const failures = [];
 
 step('build', 'node', ['scripts/build.js']);
 step('types', 'npx', ['tsc', '-p', 'tsconfig.check.json']);
 step('style', 'npx', ['biome', 'check', '.']);
 for (const project of ['code', 'process']) tests(project);
 
+for (const failure of failures) console.log(`failed: ${failure}`);
 console.log(`${count.passed} passed, ${count.failed} failed`);
 process.exitCode = count.failed === 0 ? 0 : 1;
 
@@ -27,7 +30,13 @@ function step(name, command, args) {
   console.log(`== ${name}`);
   const {status} = spawnSync(command, args, {cwd: root, stdio: 'inherit'});
   if (status === 0) count.passed++;
-  else count.failed++;
+  else fail(name);
+}
+
+/** @param {string} name */
+function fail(name) {
+  count.failed++;
+  failures.push(name);
 }
 
 /** @param {string} project of vitest.config.ts */
@@ -39,14 +48,20 @@ function tests(project) {
     cwd: root,
     stdio: 'inherit',
   });
-  let failed = 0;
+  let isReported = false;
   try {
-    const {numPassedTests, numFailedTests} = JSON.parse(readFileSync(report, 'utf8'));
+    const {numPassedTests, testResults} = JSON.parse(readFileSync(report, 'utf8'));
     count.passed += numPassedTests;
-    failed = numFailedTests;
+    for (const {name, assertionResults} of testResults) {
+      for (const {status: outcome, fullName} of assertionResults) {
+        if (outcome !== 'failed') continue;
+        isReported = true;
+        fail(`${relative(root, name)}: ${fullName}`);
+      }
+    }
   } catch (error) {
     console.error(`no report of the ${project} tests: ${error}`);
   }
   // A file that cannot be loaded, or an error outside a test, fails the run without a failed test.
-  count.failed += status !== 0 && failed === 0 ? 1 : failed;
+  if (status !== 0 && !isReported) fail(`${project} tests, outside of a test`);
 }
