@@ -15,7 +15,7 @@ import {registerProcessMetrics} from './engine/io/process-metrics.ts';
 import {SystemRandom} from './engine/io/random.ts';
 import type {Logger} from './engine/ports.ts';
 import type {Identity} from './engine/server/bootstrap.ts';
-import {type OpenedMember, openMember} from './engine/server/open-member.ts';
+import {openMember} from './engine/server/open-member.ts';
 import type {PeerAnswer, PeerCall} from './engine/server/peer-call.ts';
 import {Replica} from './engine/server/replica.ts';
 import {Server} from './engine/server/server.ts';
@@ -62,6 +62,12 @@ export async function startServer(config: Config, options: StartOptions): Promis
   }
 }
 
+/** What is known of the member before its replica runs, and afterwards. */
+interface Self {
+  readonly marker: Identity | undefined;
+  replica: Replica | undefined;
+}
+
 async function join(
   config: Config,
   logger: Logger,
@@ -72,59 +78,21 @@ async function join(
   const disk = new NodeDisk(config.dataDir);
   const dataDir = await DataDir.open({disk, lock: lockFolder, logger: logger.child('data-dir')});
   closers.push(() => dataDir.close());
-  let replica: Replica | undefined;
-  const {marker} = dataDir;
-  const identity = () => replica?.identity ?? marker ?? NOBODY;
-  const clock = new NodeClock();
-  const random = new SystemRandom();
-  const network = new WebSocketPeerNetwork<PeerCall, PeerAnswer>({
-    identity,
-    isRemoved: (id) => replica?.members.isRemoved(id) ?? false,
-    // Both: the list may be older than the flag, or the flag older than a `member update`.
-    advertiseUrls: () => {
-      const listed = replica?.members.get(replica.identity.memberId)?.peerURLs ?? [];
-      return [...new Set([...listed, ...config.initialAdvertisePeerUrls])];
-    },
-    listenUrls: config.listenPeerUrls,
-    tls: undefined,
-    electionTimeoutMs: config.electionTimeoutMs,
-    clock,
-    random,
-    logger,
-    metrics,
-    refused: (_by, refusal) => {
-      if (refusal.code === 'removed') end(undefined);
-    },
-  });
-  const ports: ServerPorts = {
-    clock,
-    random,
-    disk,
-    backendOpener: new LmdbBackendOpener(config.dataDir),
-    network,
-    logger,
-    metrics,
-    sha1: createSha1,
-    sha256: createSha256,
-  };
-  let ended = false;
-  const end = (error: unknown) => {
-    if (ended) return;
-    ended = true;
-    onEnd(error);
-  };
+  const self: Self = {marker: dataDir.marker, replica: undefined};
+  const end = once(onEnd);
+  const ports = createPorts({config, logger, metrics, disk, self, end});
   const serverConfig = toServerConfig(config);
-  const opened: OpenedMember = await openMember({config: serverConfig, ports, dataDir, onFailure: end});
+  const opened = await openMember({config: serverConfig, ports, dataDir, onFailure: end});
   closers.push(() => opened.close());
-  replica = new Replica({
+  const replica = new Replica({
     config: serverConfig,
     ports,
     opened,
     onFailure: end,
     onRemoved: () => end(undefined),
   });
-  const running = replica;
-  closers.push(() => running.stop());
+  self.replica = replica;
+  closers.push(() => replica.stop());
   const server = new Server(replica);
   const listener = new ClientListener({
     server,
@@ -144,6 +112,68 @@ async function join(
     if (isPublished) logger.info('ready to serve client requests', {clientURLs: clientUrls});
   });
   return {server, clientUrls};
+}
+
+interface WorldOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly metrics: MetricRegistry;
+  readonly disk: NodeDisk;
+  readonly self: Self;
+  readonly end: (error: unknown) => void;
+}
+
+function createPorts(world: WorldOptions): ServerPorts {
+  const {config, logger, metrics, disk} = world;
+  const clock = new NodeClock();
+  const random = new SystemRandom();
+  return {
+    clock,
+    random,
+    disk,
+    backendOpener: new LmdbBackendOpener(config.dataDir),
+    network: createNetwork(world, {clock, random}),
+    logger,
+    metrics,
+    sha1: createSha1,
+    sha256: createSha256,
+  };
+}
+
+function createNetwork(
+  {config, logger, metrics, self, end}: WorldOptions,
+  {clock, random}: Pick<ServerPorts, 'clock' | 'random'>,
+): WebSocketPeerNetwork<PeerCall, PeerAnswer> {
+  return new WebSocketPeerNetwork({
+    identity: () => self.replica?.identity ?? self.marker ?? NOBODY,
+    isRemoved: (id) => self.replica?.members.isRemoved(id) ?? false,
+    // Both: the list may be older than the flag, or the flag older than a `member update`.
+    advertiseUrls: () => {
+      const {replica} = self;
+      const listed = replica?.members.get(replica.identity.memberId)?.peerURLs ?? [];
+      return [...new Set([...listed, ...config.initialAdvertisePeerUrls])];
+    },
+    listenUrls: config.listenPeerUrls,
+    tls: undefined,
+    electionTimeoutMs: config.electionTimeoutMs,
+    clock,
+    random,
+    logger,
+    metrics,
+    refused: (_by, refusal) => {
+      if (refusal.code === 'removed') end(undefined);
+    },
+  });
+}
+
+/** Only the first call counts. */
+function once(action: (error: unknown) => void): (error: unknown) => void {
+  let isDone = false;
+  return (error) => {
+    if (isDone) return;
+    isDone = true;
+    action(error);
+  };
 }
 
 /** Runs the closers in reverse order, each although another fails; once. */
