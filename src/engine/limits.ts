@@ -24,6 +24,8 @@ export const RAFT_LOG_BYTES_MAX = 256 * MIB;
 export const RAFT_LOG_CUT_BYTES_MIN = 64 * MIB;
 /** Reads waiting for their index at a leader: each is a batch of its asker's, so this many means nobody answers. */
 export const RAFT_PENDING_READS_MAX = 4_096;
+/** A commit that no entries follow is told to the followers after this time; with them it travels for nothing. */
+export const RAFT_COMMIT_NOTICE_MS = 1;
 
 // ---- Log on disk --------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ export function stepLeader(state: RaftState, message: Message): void {
         if (type === EntryType.normal) propose(state, payload);
         else proposeForwardedChange(state, payload);
       }
+      awaitsCommit(state, message.from, state.log.lastIndex);
       return;
     case 'readIndex':
       requestRead(state, {from: message.from, context: message.context});
@@ -120,6 +121,14 @@ function append(state: RaftState, type: EntryType, payload: Uint8Array): Index {
   return index;
 }
 
+/** A member's client waits until the member has applied this index: it must hear of the commit at once. */
+function awaitsCommit(state: RaftState, from: MemberId, index: Index): void {
+  const progress = state.tracker.get(from);
+  if (progress === undefined || progress.awaitedCommit >= index) return;
+  progress.awaitedCommit = index;
+  state.appendsDue = true;
+}
+
 /** The leader's own disk has more of the log: its own acknowledgement. */
 export function ownLogStored(state: RaftState): void {
   const {stored} = state.log.tail;
@@ -139,6 +148,25 @@ export function maybeCommit(state: RaftState): void {
   state.uncommittedBytes = Math.max(0, state.uncommittedBytes - log.payloadBytes(before + 1, agreed));
   state.commitTo(agreed);
   assert(state.isCommittedInTerm, 'a leader committed an entry of another term');
+  state.appendsDue = true;
+  // A leader that is removed by this change leads no longer once it is applied.
+  if (state.pendingConfIndex > before && state.pendingConfIndex <= agreed) tellCommit(state, agreed);
+}
+
+/** The highest commit index that somebody does not know of, though it has the entry; 0: nobody. */
+export function untoldCommit(state: RaftState): Index {
+  const {commit} = state.log;
+  for (const progress of state.tracker.all) {
+    if (progress.id !== state.id && progress.owesCommit(commit)) return commit;
+  }
+  return 0;
+}
+
+/** Whoever was not told of this commit by entries that followed it is told now. */
+export function tellCommit(state: RaftState, index: Index): void {
+  assert(index <= state.log.commit, 'told of a commit that is none');
+  if (index <= state.noticeUpTo) return;
+  state.noticeUpTo = index;
   state.appendsDue = true;
 }
 
@@ -189,7 +217,10 @@ function beginReadRound(state: RaftState): void {
 function answerProvenReads(state: RaftState): void {
   state.reads.proven(state.tracker.quorumReadAcked(), ({from, context}, index) => {
     if (from === state.id) state.readStates.push({context, index});
-    else state.send({type: 'readIndexResponse', from: state.id, to: from, term: 0, context, index});
+    else {
+      awaitsCommit(state, from, index);
+      state.send({type: 'readIndexResponse', from: state.id, to: from, term: 0, context, index});
+    }
   });
 }
 

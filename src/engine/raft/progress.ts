@@ -32,6 +32,8 @@ export class Progress {
   probeDue = false;
   /** The commit index that appends have told the member. */
   sentCommit: Index = 0;
+  /** The member's own clients wait for this index: a commit is told to it at once. */
+  awaitedCommit: Index = 0;
   /** The newest read round whose heartbeat the member has answered. */
   readAcked = 0;
   readonly inflights: Inflights;
@@ -61,6 +63,7 @@ export class Progress {
     this.next = next;
     this.recentActive = false;
     this.sentCommit = 0;
+    this.awaitedCommit = 0;
     this.readAcked = 0;
     this.#enter('probe');
   }
@@ -95,6 +98,11 @@ export class Progress {
   isPaused(): boolean {
     if (this.state === 'probe') return this.probeSent;
     return this.state === 'snapshot' || this.inflights.isFull();
+  }
+
+  /** Whether the member has entries that it does not know to be committed, though they are. */
+  owesCommit(commit: Index): boolean {
+    return this.state === 'replicate' && this.sentCommit < Math.min(commit, this.next - 1);
   }
 
   /** An append that ends at `last` went out (`last` = next - 1 when it was empty). */

@@ -105,6 +105,8 @@ export class RaftState {
   uncommittedBytes = 0;
   /** Appends are owed to somebody: {@link sendDueAppends} runs with the next Ready. */
   appendsDue = false;
+  /** A commit index up to here is worth a message of its own; what lies above waits for entries to travel with. */
+  noticeUpTo: Index = 0;
   /**
    * This leader elected itself alone and its term is not known to be durable: whatever it says waits for the disk,
    * lest a crash make it a second, different leader of the same term in a learner's eyes.
@@ -240,6 +242,7 @@ export class RaftState {
     this.pendingConfIndex = 0;
     this.uncommittedBytes = 0;
     this.appendsDue = false;
+    this.noticeUpTo = 0;
     this.isTermUnsynced = false;
     this.reads.clear();
     this.tracker.reset(this.log.lastIndex + 1);

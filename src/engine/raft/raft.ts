@@ -35,8 +35,10 @@ import {
   requestRead,
   sendDue,
   stepLeader,
+  tellCommit,
   tickLeader,
   transferLeadership,
+  untoldCommit,
 } from './leader.ts';
 import {
   type ConfChange,
@@ -188,6 +190,21 @@ export class Raft {
     else if (state.leader !== 0n) {
       state.send({type: 'transferLeader', from: state.id, to: state.leader, term: 0, transferee: to});
     }
+  }
+
+  /**
+   * Of a leader: a commit index that is not yet told to everybody who has the entry; 0: none. It travels with the
+   * next entries. When there are none for a moment, call {@link tellCommit} with it.
+   */
+  untoldCommit(): Index {
+    const state = this.#state;
+    return state.role === 'leader' ? untoldCommit(state) : 0;
+  }
+
+  /** Spends messages on this commit index, from {@link untoldCommit}, where nothing has carried it yet. */
+  tellCommit(index: Index): void {
+    const state = this.#state;
+    if (state.role === 'leader' && index <= state.log.commit) tellCommit(state, index);
   }
 
   /** Stands for election now, as if the election timeout were over. */

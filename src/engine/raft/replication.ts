@@ -32,9 +32,10 @@ function sendAppend(state: RaftState, progress: Progress): boolean {
   const isPaused = progress.isPaused();
   if (isPaused && !(progress.probeDue && progress.state === 'replicate')) return false;
   const hasEntries = !isPaused && progress.next <= log.lastIndex;
-  const owesCommit =
-    progress.state === 'replicate' && progress.sentCommit < Math.min(log.commit, progress.next - 1);
-  if (!hasEntries && !progress.probeDue && (isPaused || !owesCommit)) return false;
+  const isNoticeDue =
+    Math.max(state.noticeUpTo, progress.awaitedCommit) > progress.sentCommit &&
+    progress.owesCommit(log.commit);
+  if (!hasEntries && !progress.probeDue && (isPaused || !isNoticeDue)) return false;
 
   const previousIndex = progress.next - 1;
   const previousTerm = log.term(previousIndex);

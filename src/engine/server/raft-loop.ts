@@ -5,6 +5,7 @@
  * slices (applier.ts), so ticks and heartbeats are never held up by either.
  */
 
+import {RAFT_COMMIT_NOTICE_MS} from '../limits.ts';
 import type {Clock, Logger, Metrics} from '../ports.ts';
 import type {ConfChange, Entry, Message, ReadState, Ready, SnapshotMeta, SoftState} from '../raft/message.ts';
 import type {Raft, RaftStatus} from '../raft/raft.ts';
@@ -53,6 +54,8 @@ export class RaftLoop {
   #decided: (() => void)[] = [];
   #stopped = false;
   #stopTicking: () => void = () => {};
+  /** Calls off the notice of a commit; undefined: none is planned. */
+  #stopNotice: (() => void) | undefined;
   #lastTickMs = 0;
   #tickGapMaxMs = 0;
   #softState: SoftState;
@@ -85,6 +88,7 @@ export class RaftLoop {
 
   async stop(): Promise<void> {
     this.#stopTicking();
+    this.#stopNotice?.();
     this.#stopped = true;
     this.#tellDecided();
     await this.#log.drained();
@@ -215,6 +219,7 @@ export class RaftLoop {
       }
       this.#options.actions.offer(raft);
       while (raft.hasReady()) this.#carryOut(raft.ready());
+      if (this.#stopNotice === undefined) this.#planNotice();
     } catch (error) {
       this.#fail(error);
     } finally {
@@ -258,6 +263,20 @@ export class RaftLoop {
     for (const [to, list] of byReceiver) actions.send(to, list);
   }
 
+  /**
+   * The followers' clients see a commit when the followers hear of it. While entries keep coming they carry it; a
+   * message of its own to each member, and the answer, would be half of all messages of a client that writes alone.
+   */
+  #planNotice(): void {
+    const index = this.#raft.untoldCommit();
+    if (index === 0) return;
+    this.#stopNotice = this.#options.clock.after(RAFT_COMMIT_NOTICE_MS, () => {
+      this.#stopNotice = undefined;
+      this.#inbox.push((raft) => raft.tellCommit(index));
+      this.#turn();
+    });
+  }
+
   #scheduleTick(): void {
     const {clock, tickMs} = this.#options;
     this.#stopTicking = clock.after(tickMs, () => {
@@ -291,6 +310,7 @@ export class RaftLoop {
   #fail(error: unknown): void {
     if (this.#stopped) return;
     this.#stopTicking();
+    this.#stopNotice?.();
     this.#stopped = true;
     this.#tellDecided();
     this.#options.actions.failed(error);

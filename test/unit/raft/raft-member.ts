@@ -107,7 +107,10 @@ export class RaftMember {
   }
 
   takeReady(): Ready | undefined {
-    if (this.raft === undefined || !this.raft.hasReady()) return undefined;
+    if (this.raft === undefined) return undefined;
+    // As a driver without a delay for the notice.
+    this.raft.tellCommit(this.raft.untoldCommit());
+    if (!this.raft.hasReady()) return undefined;
     const ready = this.raft.ready();
     this.writes.push(ready);
     this.toApply.push(...ready.committed);
