@@ -92,18 +92,8 @@ export class LeaseExpirer {
       if (kind === 'revoked') this.#deadlines.delete(id);
       const lease = kind === 'revoked' ? undefined : this.#options.lease(id);
       if (lease === undefined) continue;
-      if (kind === 'granted') this.#start(lease);
-      else this.#checkpointed(lease);
+      this.#start(lease);
     }
-  }
-
-  /** Mostly our own. One of a leader before us may come late, and say less than is left. */
-  #checkpointed(lease: LeaseRecord): void {
-    const deadline = this.#deadlines.get(lease.id);
-    if (deadline === undefined || lease.remainingTtlSeconds === 0 || deadline.resetting !== undefined) return;
-    deadline.needsReset = true;
-    const leftMs = deadline.expiresMs - this.#options.clock.monotonicMs();
-    if (leftMs > (lease.remainingTtlSeconds + 1) * 1000) deadline.checkpointMs = 0;
   }
 
   /**
@@ -132,7 +122,7 @@ export class LeaseExpirer {
       if (deadline.resetting === resetting) deadline.resetting = undefined;
     };
     const resetting = this.#options
-      .propose({type: 'leaseCheckpoint', leases})
+      .propose({type: 'leaseCheckpoint', proposerTerm: this.#term, leases})
       .then(forget, (error: unknown) => {
         deadline.needsReset = true;
         forget();
@@ -216,7 +206,7 @@ export class LeaseExpirer {
 
   #checkpoint(leases: readonly {id: LeaseId; remainingTtlSeconds: number}[]): void {
     // A lost checkpoint is made up for by the next one, as long as this member leads.
-    this.#options.propose({type: 'leaseCheckpoint', leases}).catch(() => {});
+    this.#options.propose({type: 'leaseCheckpoint', proposerTerm: this.#term, leases}).catch(() => {});
   }
 }
 

@@ -16,7 +16,7 @@ import type {MemberId} from '../types.ts';
 export interface WaitingProposal {
   readonly requestId: number;
   readonly payload: Uint8Array;
-  /** What this member says as the leader it is now; from a later leader it would be wrong. */
+  /** What this member says as the leader it is now; it is void in a later term. */
   readonly isLeadersOwn: boolean;
 }
 
@@ -74,7 +74,8 @@ export class Proposals {
     }
     const answer = this.await(requestId, signal);
     if (!this.#waiters.has(requestId)) return answer;
-    this.#unsent.push({requestId, payload, isLeadersOwn: command.type === 'leaseCheckpoint'});
+    const isLeadersOwn = 'proposerTerm' in command && command.proposerTerm !== 0;
+    this.#unsent.push({requestId, payload, isLeadersOwn});
     this.#unsentBytes += payload.length;
     this.#options.wake();
     return answer;
@@ -121,7 +122,7 @@ export class Proposals {
     return this.#unsent.some(({isLeadersOwn}) => isLeadersOwn);
   }
 
-  /** Leadership is lost: a checkpoint that waits must not come behind a renewal at the next leader. */
+  /** Leadership is lost: what waits would be void at the next leader, and need not burden it. */
   withdrawLeadersOwn(): void {
     for (const {requestId, isLeadersOwn} of this.#unsent) {
       if (isLeadersOwn) this.fail(requestId, new EngineError({code: 'notLeader'}));

@@ -15,7 +15,7 @@ export type CommandResponse =
   | {readonly type: 'leaseGrant'; readonly id: LeaseId; readonly ttlSeconds: number}
   /** `isStale`: proposed under another term than it was logged in; nothing happened. */
   | {readonly type: 'leaseRevoke'; readonly isStale: boolean}
-  | {readonly type: 'leaseCheckpoint'}
+  | {readonly type: 'leaseCheckpoint'; readonly isStale: boolean}
   /** The alarm that was set, or that was lifted; none when there was nothing to lift. */
   | {readonly type: 'alarm'; readonly alarms: readonly Alarm[]}
   | {readonly type: 'memberAttributes'}

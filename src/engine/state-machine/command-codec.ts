@@ -32,12 +32,15 @@ const KINDS: Readonly<Record<Command['type'], number>> = {
   compact: 4,
   leaseGrant: 5,
   leaseRevoke: 6,
-  leaseCheckpoint: 7,
+  leaseCheckpoint: 11,
   alarm: 8,
   memberAttributes: 9,
   clusterVersion: 10,
 };
+/** A leaseCheckpoint as it was written before it named its proposer's term: read, and no longer written. */
+const CHECKPOINT_WITHOUT_TERM = 7;
 const TYPES = new Map(Object.entries(KINDS).map(([type, kind]) => [kind, type as Command['type']]));
+TYPES.set(CHECKPOINT_WITHOUT_TERM, 'leaseCheckpoint');
 
 const writer = new ByteWriter();
 
@@ -65,7 +68,7 @@ export function decodeProposal(payload: Uint8Array): Proposal {
     if (type === undefined) throw unsupported('command', kind, `1 to ${TYPES.size}`);
     const proposer = reader.uint64();
     const requestId = reader.float64();
-    const command = readCommand(reader, type);
+    const command = readCommand(reader, type, kind);
     if (reader.remaining > 0) throw new DamagedBytesError('bytes left over', reader.position);
     return {proposer, requestId, command};
   } catch (error) {
@@ -98,6 +101,7 @@ function writeCommand(to: ByteWriter, command: Command): void {
       to.varint(command.proposerTerm);
       return;
     case 'leaseCheckpoint':
+      to.varint(command.proposerTerm);
       to.varint(command.leases.length);
       for (const {id, remainingTtlSeconds} of command.leases) {
         to.uint64(id);
@@ -121,7 +125,7 @@ function writeCommand(to: ByteWriter, command: Command): void {
   }
 }
 
-function readCommand(from: ByteReader, type: Command['type']): Command {
+function readCommand(from: ByteReader, type: Command['type'], kind: number): Command {
   switch (type) {
     case 'put':
       return {type, request: readPut(from)};
@@ -136,8 +140,9 @@ function readCommand(from: ByteReader, type: Command['type']): Command {
     case 'leaseRevoke':
       return {type, id: readLeaseId(from), proposerTerm: from.varint()};
     case 'leaseCheckpoint': {
+      const proposerTerm = kind === CHECKPOINT_WITHOUT_TERM ? 0 : from.varint();
       const one = () => ({id: readLeaseId(from), remainingTtlSeconds: from.float64()});
-      return {type, leases: readList(from, 16, one)};
+      return {type, proposerTerm, leases: readList(from, 16, one)};
     }
     case 'alarm': {
       const action = from.byte() === 1 ? 'activate' : 'deactivate';

@@ -17,9 +17,14 @@ export type Command =
    * when the entry's term is another (a leader that was deposed must not take leases).
    */
   | {readonly type: 'leaseRevoke'; readonly id: LeaseId; readonly proposerTerm: Term}
-  /** Remaining TTLs, so that a new leader goes on from there; 0 resets to the full TTL (a renewal). */
+  /**
+   * Remaining TTLs, so that a new leader goes on from there; 0 resets to the full TTL (a renewal). What a leader says
+   * of them holds in its own term alone: logged later, it could stand behind a renewal. `proposerTerm` as above; 0: of
+   * a log from before it was written down, and valid.
+   */
   | {
       readonly type: 'leaseCheckpoint';
+      readonly proposerTerm: Term;
       readonly leases: readonly {readonly id: LeaseId; readonly remainingTtlSeconds: number}[];
     }
   | {

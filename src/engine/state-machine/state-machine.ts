@@ -223,7 +223,7 @@ export class StateMachine {
       case 'leaseRevoke':
         return yield* this.#revoke(command, term);
       default:
-        return this.#runSmall(command);
+        return this.#runSmall(command, term);
     }
   }
 
@@ -243,7 +243,7 @@ export class StateMachine {
   /** All keys of the lease go in one revision, by ascending key. */
   *#revoke({id, proposerTerm}: {id: bigint; proposerTerm: Term}, term: Term): Generator<undefined, Outcome> {
     const {mvcc, lessor} = this;
-    if (proposerTerm !== 0 && proposerTerm !== term) return done({type: 'leaseRevoke', isStale: true});
+    if (isStale(proposerTerm, term)) return done({type: 'leaseRevoke', isStale: true});
     if (!lessor.has(id)) return done(new EngineError({code: 'leaseNotFound'}));
     const keys = lessor.keyTexts(id);
     const txn = mvcc.beginWrite();
@@ -264,6 +264,7 @@ export class StateMachine {
 
   #runSmall(
     command: Exclude<Command, {type: 'put' | 'deleteRange' | 'txn' | 'compact' | 'leaseRevoke'}>,
+    term: Term,
   ): Outcome {
     const {lessor} = this;
     switch (command.type) {
@@ -274,11 +275,9 @@ export class StateMachine {
         return done({type: 'leaseGrant', id, ttlSeconds}, NO_EVENTS, [{id, kind: 'granted'}]);
       }
       case 'leaseCheckpoint': {
-        const known = command.leases.filter((lease) =>
-          lessor.checkpoint(lease.id, lease.remainingTtlSeconds),
-        );
-        const changes = known.map(({id}) => ({id, kind: 'checkpointed'}) as const);
-        return done({type: 'leaseCheckpoint'}, NO_EVENTS, changes);
+        if (isStale(command.proposerTerm, term)) return done({type: 'leaseCheckpoint', isStale: true});
+        for (const {id, remainingTtlSeconds} of command.leases) lessor.checkpoint(id, remainingTtlSeconds);
+        return done({type: 'leaseCheckpoint', isStale: false});
       }
       case 'alarm': {
         const {memberId, alarm, action} = command;
@@ -305,6 +304,11 @@ const OUTSIDE_ALARMS: ReadonlySet<Command['type']> = new Set([
   'clusterVersion',
   'leaseCheckpoint',
 ]);
+
+/** A leader said it that no longer led when it was logged. */
+function isStale(proposerTerm: Term, term: Term): boolean {
+  return proposerTerm !== 0 && proposerTerm !== term;
+}
 
 function done(
   response: CommandResponse | EngineError,

@@ -79,7 +79,9 @@ describe('lease expirer', () => {
     await clock.advance(30_000);
     proposed.length = 0;
     await expirer.renew(1n);
-    expect(proposed).toEqual([{type: 'leaseCheckpoint', leases: [{id: 1n, remainingTtlSeconds: 0}]}]);
+    expect(proposed).toEqual([
+      {type: 'leaseCheckpoint', proposerTerm: 3, leases: [{id: 1n, remainingTtlSeconds: 0}]},
+    ]);
     await expirer.renew(1n);
     expect(proposed).toHaveLength(1);
   });

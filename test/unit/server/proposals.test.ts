@@ -103,6 +103,19 @@ describe('proposals', () => {
     expect(await codeOf(proposals.submit(command, controller.signal))).toBe('canceled');
   });
 
+  it('Ensure that what waits and holds in the term of this leader alone is withdrawn, and nothing else.', async () => {
+    const leases = [{id: 1n, remainingTtlSeconds: 9}];
+    const checkpoint = codeOf(proposals.submit({type: 'leaseCheckpoint', proposerTerm: 3, leases}));
+    const revoke = codeOf(proposals.submit({type: 'leaseRevoke', id: 1n, proposerTerm: 3}));
+    void proposals.submit({type: 'leaseRevoke', id: 1n, proposerTerm: 0});
+    void proposals.submit(command);
+    expect(proposals.hasLeadersOwn).toBe(true);
+    proposals.withdrawLeadersOwn();
+    expect(await Promise.all([checkpoint, revoke])).toEqual(['notLeader', 'notLeader']);
+    const left = proposals.takeWaiting().map(({payload}) => decodeProposal(payload).command.type);
+    expect(left).toEqual(['leaseRevoke', command.type]);
+  });
+
   it('Ensure that stopping ends everybody.', async () => {
     const answers = [codeOf(proposals.submit(command)), codeOf(proposals.submit(command))];
     proposals.stop();

@@ -84,6 +84,7 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
   fc.record({type: fc.constant('leaseRevoke' as const), id: leaseId, proposerTerm: fc.constantFrom(0, 1, 2)}),
   fc.record({
     type: fc.constant('leaseCheckpoint' as const),
+    proposerTerm: fc.constantFrom(0, 1, 2),
     leases: fc.array(fc.record({id: leaseId, remainingTtlSeconds: fc.constantFrom(0, 3, 99)}), {
       maxLength: 3,
     }),

@@ -169,6 +169,17 @@ describe('command codec', () => {
     );
   });
 
+  it('Ensure that a checkpoint is read from a log that does not tell the term of its proposer.', () => {
+    const bytes = [1, 7, ...Array(7).fill(0), 9, ...Array(8).fill(0), 1, ...Array(7).fill(0), 5];
+    const remaining = Buffer.alloc(8);
+    remaining.writeDoubleBE(30);
+    expect(decodeProposal(Buffer.concat([Buffer.from(bytes), remaining]))).toEqual({
+      proposer: 9n,
+      requestId: 0,
+      command: {type: 'leaseCheckpoint', proposerTerm: 0, leases: [{id: 5n, remainingTtlSeconds: 30}]},
+    });
+  });
+
   it('Ensure that damaged bytes are refused, never believed.', () => {
     const damage = fc.record({command, at: fc.nat(), byte: fc.nat({max: 255}), cut: fc.nat()});
     fc.assert(

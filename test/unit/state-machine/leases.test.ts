@@ -50,6 +50,20 @@ describe('leases', () => {
     expect(machine.get('a')).toEqual([]);
   });
 
+  it('Ensure that a checkpoint proposed under another term than it is logged in does nothing.', () => {
+    const machine = new Machine();
+    machine.response({type: 'leaseGrant', id: 7n, ttlSeconds: 60});
+    const leases = [{id: 7n, remainingTtlSeconds: 25}];
+    machine.term = 5;
+    const before = machine.records.dump();
+    const late = machine.response({type: 'leaseCheckpoint', proposerTerm: 4, leases});
+    expect(late).toEqual({type: 'leaseCheckpoint', isStale: true});
+    expect(machine.records.dump()).toEqual(before);
+    const own = machine.response({type: 'leaseCheckpoint', proposerTerm: 5, leases});
+    expect(own).toEqual({type: 'leaseCheckpoint', isStale: false});
+    expect(machine.stateMachine.lessor.lease(7n)?.remainingTtlSeconds).toBe(25);
+  });
+
   it('Ensure that ids at both ends of int64 are stored, told in order, and survive a restart.', () => {
     const machine = new Machine();
     for (const id of [MAX, 1n, -7n, MIN]) machine.response({type: 'leaseGrant', id, ttlSeconds: 10});
@@ -74,17 +88,18 @@ describe('leases', () => {
     machine.response({type: 'leaseGrant', id: 7n, ttlSeconds: 60});
     const {leaseChanges} = machine.apply({
       type: 'leaseCheckpoint',
+      proposerTerm: 1,
       leases: [
         {id: 7n, remainingTtlSeconds: 25},
         {id: 8n, remainingTtlSeconds: 25},
       ],
     });
-    expect(leaseChanges).toEqual([{id: 7n, kind: 'checkpointed'}]);
+    expect(leaseChanges).toEqual([]);
     const stored = () => new Machine(machine.records).stateMachine.lessor.lease(7n);
     expect(stored()).toEqual({id: 7n, ttlSeconds: 60, remainingTtlSeconds: 25});
-    machine.apply({type: 'leaseCheckpoint', leases: [{id: 7n, remainingTtlSeconds: 99}]});
+    machine.apply({type: 'leaseCheckpoint', proposerTerm: 1, leases: [{id: 7n, remainingTtlSeconds: 99}]});
     expect(stored()?.remainingTtlSeconds).toBe(60);
-    machine.apply({type: 'leaseCheckpoint', leases: [{id: 7n, remainingTtlSeconds: 0}]});
+    machine.apply({type: 'leaseCheckpoint', proposerTerm: 1, leases: [{id: 7n, remainingTtlSeconds: 0}]});
     expect(stored()?.remainingTtlSeconds).toBe(0);
   });
 

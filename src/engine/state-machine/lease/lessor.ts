@@ -15,7 +15,7 @@ import {decodeLease, encodeLease, encodeLeaseKey, type LeaseRecord} from './leas
 /** What changed about a lease, for whoever keeps its deadline. */
 export interface LeaseChange {
   readonly id: LeaseId;
-  readonly kind: 'granted' | 'revoked' | 'checkpointed';
+  readonly kind: 'granted' | 'revoked';
 }
 
 interface Lease extends LeaseRecord {
@@ -86,13 +86,12 @@ export class Lessor {
     this.#effects.delete('lease', encodeLeaseKey(id));
   }
 
-  /** 0 means the full TTL again. @returns whether the lease exists */
-  checkpoint(id: LeaseId, remainingTtlSeconds: number): boolean {
+  /** 0 means the full TTL again. Of a lease that is gone there is nothing to note. */
+  checkpoint(id: LeaseId, remainingTtlSeconds: number): void {
     const lease = this.#leases.get(id);
-    if (lease === undefined) return false;
+    if (lease === undefined) return;
     lease.remainingTtlSeconds = Math.min(Math.max(0, remainingTtlSeconds), lease.ttlSeconds);
     this.#save(lease);
-    return true;
   }
 
   leaseOf(key: string): LeaseId {
