@@ -1,6 +1,7 @@
 /** What went wrong, as one line for a human, and the exit code that goes with it. */
 
 import {EngineError, type EngineFailure} from '../../engine/errors.ts';
+import {NoAnswerError} from '../../transport/client/no-answer.ts';
 import {GrpcError, GrpcStatus} from '../../transport/http2/grpc-status.ts';
 import {CommandError, ExitCode} from './exit.ts';
 
@@ -18,7 +19,9 @@ export function describeError(error: unknown): Described {
 }
 
 /** Servers' own texts stand alone, as etcdctl prints them; others with their status. */
-export function describeGrpcError({status, message}: GrpcError): string {
+function describeGrpcError(error: GrpcError): string {
+  const {status, message} = error;
+  if (error instanceof NoAnswerError) return [message, error.reasons.join('; ')].join(': ');
   if (message.startsWith('etcdserver: ') || message.startsWith('context ')) return message;
   if (status === GrpcStatus.deadlineExceeded) return 'context deadline exceeded';
   return `rpc error: code = ${STATUS_NAMES[status] ?? status} desc = ${message}`;

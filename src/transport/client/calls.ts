@@ -35,6 +35,8 @@ const TOKEN_REFUSED = new Set([
 interface Attempt {
   readonly options: CallOptions;
   readonly deadlineMs: number | undefined;
+  /** The last failure of each endpoint that was tried. */
+  readonly failures: Map<string, unknown>;
 }
 
 export class Calls {
@@ -165,6 +167,8 @@ export class Calls {
           this.#token = undefined;
           continue;
         }
+        attempt.failures.set(channel.endpoint, error);
+        if (error.status === GrpcStatus.deadlineExceeded) throw await noAnswer(attempt);
         if (error.status !== GrpcStatus.unavailable || this.#isClosed) throw error;
         this.#pool.turnFrom(channel.endpoint);
         if (count >= attemptsMax) throw error;
@@ -178,11 +182,12 @@ export class Calls {
     return {
       options: {...options, timeoutMs: timeoutMs === 0 ? undefined : timeoutMs},
       deadlineMs: timeoutMs === 0 ? undefined : performance.now() + timeoutMs,
+      failures: new Map(),
     };
   }
 
-  #patience({options, deadlineMs}: Attempt) {
-    return {deadlineMs, signal: options.signal, endpoint: options.endpoint};
+  #patience({options, deadlineMs, failures}: Attempt) {
+    return {deadlineMs, signal: options.signal, endpoint: options.endpoint, failures};
   }
 
   async #connect(attempt: Attempt): Promise<Channel> {
@@ -225,10 +230,11 @@ export class Calls {
     }
   }
 
-  async #pause({options, deadlineMs}: Attempt): Promise<void> {
+  async #pause(attempt: Attempt): Promise<void> {
+    const {options, deadlineMs} = attempt;
     const pauseMs = READ_PAUSE_MS * (0.9 + Math.random() * 0.2);
     if (deadlineMs !== undefined && performance.now() + pauseMs >= deadlineMs) {
-      throw new GrpcError(GrpcStatus.deadlineExceeded, 'context deadline exceeded');
+      throw await noAnswer(attempt);
     }
     try {
       await delay(pauseMs, undefined, {signal: options.signal});
@@ -240,6 +246,12 @@ export class Calls {
 
 function leftMs({deadlineMs}: Attempt): number | undefined {
   return deadlineMs === undefined ? undefined : Math.max(1, deadlineMs - performance.now());
+}
+
+/** Loaded when it is needed: most calls get their answer. */
+async function noAnswer({failures}: Attempt): Promise<GrpcError> {
+  const {NoAnswerError} = await import('./no-answer.ts');
+  return new NoAnswerError(failures);
 }
 
 /** An abort reaches the caller as the status that the server would have sent. */

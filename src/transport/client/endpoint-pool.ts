@@ -24,6 +24,8 @@ export interface Patience {
   readonly signal: AbortSignal | undefined;
   /** This one and no other. */
   readonly endpoint: string | undefined;
+  /** Collects the last failure of each endpoint that was tried. */
+  readonly failures: Map<string, unknown>;
 }
 
 export class EndpointPool {
@@ -71,7 +73,8 @@ export class EndpointPool {
       if (leftMs <= pauseMs) {
         if (deadlineMs === undefined) throw unreachable(found);
         await delay(Math.max(leftMs, 0), undefined, {signal});
-        throw new GrpcError(GrpcStatus.deadlineExceeded, 'context deadline exceeded', found);
+        const {NoAnswerError} = await import('./no-answer.ts');
+        throw new NoAnswerError(patience.failures);
       }
       await delay(pauseMs, undefined, {signal});
       pauseMs = Math.min(pauseMs * 2, ROUND_PAUSE_MS_MAX);
@@ -91,7 +94,7 @@ export class EndpointPool {
 
   /** @returns the last failure when no endpoint could be reached */
   async #tryRound(patience: Patience): Promise<Channel | Error> {
-    const {endpoint} = patience;
+    const {endpoint, failures} = patience;
     const count = endpoint === undefined ? this.#endpoints.length : 1;
     let failure: Error | undefined;
     for (let i = 0; i < count; i++) {
@@ -103,6 +106,8 @@ export class EndpointPool {
         // What is no endpoint will not become one.
         if (error instanceof GrpcError && error.status === GrpcStatus.invalidArgument) throw error;
         failure = error instanceof Error ? error : new Error(String(error), {cause: error});
+        // That the time is over says less than why an earlier attempt failed.
+        if (!failures.has(target) || !isDeadline(error)) failures.set(target, error);
         this.turnFrom(target);
       }
     }
@@ -120,6 +125,10 @@ export class EndpointPool {
     await channel.connect({timeoutMs, signal});
     return channel;
   }
+}
+
+function isDeadline(error: unknown): boolean {
+  return error instanceof GrpcError && error.status === GrpcStatus.deadlineExceeded;
 }
 
 function unreachable(cause: Error): GrpcError {

@@ -7,7 +7,7 @@ import type {Socket} from 'node:net';
 import {type CallSink, ClientCall, type ClientCallHost, UnprocessedCallError} from './client-call.ts';
 import {Connection} from './connection.ts';
 import {type Deadline, Deadlines} from './deadlines.ts';
-import {type ConnectionError, ErrorCode, errorCodeName} from './errors.ts';
+import {ConnectionError, ErrorCode, errorCodeName} from './errors.ts';
 import {CLIENT_PREFACE, FrameType} from './frame.ts';
 import {GrpcError, GrpcStatus} from './grpc-status.ts';
 import {encodeBinary, formatTimeout} from './grpc-text.ts';
@@ -313,7 +313,18 @@ export class ClientConnection extends Connection implements ClientCallHost {
   }
 
   override lost(detail: string): void {
-    super.lost(this.#endDetail === '' ? detail : `${detail}, and before that: ${this.#endDetail}`);
+    const whole = this.#endDetail === '' ? detail : `${detail}, and before that: ${this.#endDetail}`;
+    super.lost(whole + this.#strangerHint());
+  }
+
+  protected override fail(error: ConnectionError): void {
+    super.fail(new ConnectionError(error.code, error.message + this.#strangerHint()));
+  }
+
+  /** Who ends the connection, or sends nonsense, before its SETTINGS is mostly a TLS server that was not told so. */
+  #strangerHint(): string {
+    if (this.hasPeerSettings || this.#options.scheme === 'https') return '';
+    return ' before a word of HTTP/2; does the endpoint want TLS (https://)?';
   }
 
   #goAway(): void {

@@ -120,8 +120,8 @@ export class GrpcChannel {
     try {
       socket = await dialSocket(this.#target, this.#options);
     } catch (error) {
-      const text = `connection error: desc = "transport: Error while dialing: ${(error as Error).message}"`;
-      throw new GrpcError(GrpcStatus.unavailable, text, error);
+      const {DialError} = await import('./dial-error.ts');
+      throw new DialError(this.#target.path ?? this.#target.authority, error);
     }
     const {keepAliveTimeMs, keepAliveTimeoutMs, maxReceiveBytes, userAgent} = this.#options;
     const connection = new ClientConnection(socket, {
@@ -156,11 +156,7 @@ async function dialSocket(target: Target, {tls, dialTimeoutMs}: GrpcChannelOptio
       socket.destroy();
       reject(error);
     };
-    const shown = target.path ?? target.authority;
-    const timer = setTimeout(
-      () => fail(new Error(`dial ${shown}: no answer in ${dialTimeoutMs} ms`)),
-      dialTimeoutMs,
-    );
+    const timer = setTimeout(() => fail(new Error(`no answer in ${dialTimeoutMs} ms`)), dialTimeoutMs);
     socket.once('error', fail);
     socket.once(isTls ? 'secureConnect' : 'connect', () => {
       clearTimeout(timer);
