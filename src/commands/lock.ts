@@ -22,7 +22,7 @@ const FLAGS = {
 export default class Lock extends ClientCommand<void> {
   static override readonly summary = 'Hold a lock until you stop this, or while a command runs.';
   static override readonly description =
-    "Prints the lock's key once it is held. A command behind -- runs with ETCD_LOCK_KEY and ETCD_LOCK_REV in its environment, and its exit code is passed on.";
+    "Prints the lock's key once it is held. A command behind -- runs with ETCD_LOCK_KEY and ETCD_LOCK_REV in its environment, gets the SIGINT and SIGTERM that this gets, and its exit code is passed on.";
   static override readonly args = {
     name: argument('name', 'the lock'),
     command: argument('command', 'what to run with the lock held', {required: false}),
@@ -68,7 +68,8 @@ export default class Lock extends ClientCommand<void> {
 
   async #runLocked(mutex: Mutex, command: readonly string[]): Promise<void> {
     const variables = {ETCD_LOCK_KEY: mutex.key.toString('utf8'), ETCD_LOCK_REV: String(mutex.revision)};
-    const {exitCode, reason} = await runChild(command, variables);
+    if (this.interrupted.aborted) throw new CommandError(ExitCode.error, 'context canceled');
+    const {exitCode, reason} = await runChild(command, variables, {passSignals: true});
     await mutex.unlock(this.short);
     if (reason !== '') throw new CommandError(exitCode, reason);
   }

@@ -128,7 +128,7 @@ async function runForEvents(command: readonly string[], {header, events}: WatchR
       ETCD_WATCH_KEY: goQuote(event.kv?.key ?? EMPTY),
       ETCD_WATCH_VALUE: goQuote(event.kv?.value ?? EMPTY),
     };
-    const {reason} = await runChild(command, variables);
+    const {reason} = await runChild(command, variables, {passSignals: false});
     if (reason !== '') {
       throw new CommandError(
         ExitCode.error,

@@ -38,7 +38,7 @@ class Running {
 
   /** @returns the exit code */
   async ended(): Promise<number | null> {
-    if (this.child.exitCode === null) await once(this.child, 'close');
+    if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, 'close');
     return this.child.exitCode;
   }
 }
@@ -140,6 +140,52 @@ describe('live commands', () => {
     expect(second.errors).toBe('Error: exit status 7\n');
     expect(run('get', 'l/', '--prefix').stdout.toString()).toBe('');
     expect(run('lease', 'list').stdout.toString()).toBe('found 0 leases\n');
+  });
+
+  it('Ensure that a signal to a lock reaches its command, whose end is the end of both.', async () => {
+    const trap = 'trap "echo told; exit 7" TERM; trap : INT; echo up; while :; do sleep 0.1; done';
+    const polite = new Running(['lock', 'p', '--', 'sh', '-c', trap]);
+    await polite.shows('up\n');
+    polite.child.kill('SIGINT');
+    polite.child.kill('SIGTERM');
+    expect(await polite.ended()).toBe(7);
+    expect(polite.output).toBe('up\ntold\n');
+    expect(polite.errors).toBe('Error: exit status 7\n');
+    const meek = new Running(['lock', 'p', '--', 'sh', '-c', 'echo up; exec sleep 60']);
+    await meek.shows('up\n');
+    meek.child.kill('SIGTERM');
+    expect(await meek.ended()).toBe(1);
+    expect(meek.errors).toBe('Error: signal: terminated\n');
+    expect(run('get', 'p/', '--prefix').stdout.toString()).toBe('');
+  });
+
+  it('Ensure that a signal ends a wait for a lock or an office with exit code 1, and a watch by itself.', async () => {
+    const session = new Running(['lock', 'q']);
+    await session.shows('q/');
+    const leader = new Running(['elect', 'q2', 'me']);
+    await leader.shows('me');
+    for (const args of [
+      ['lock', 'q'],
+      ['lock', 'q', '--', 'echo', 'never'],
+      ['elect', 'q2', 'you'],
+    ]) {
+      const waiting = new Running(args);
+      const contest = args[0] === 'lock' ? 'q/' : 'q2/';
+      await eventually(
+        () => run('get', contest, '--prefix', '--keys-only').stdout.toString().split(contest).length === 3,
+        {what: 'two contenders'},
+      );
+      waiting.child.kill('SIGTERM');
+      expect(await waiting.ended()).toBe(1);
+      expect(waiting.errors).toBe('Error: context canceled\n');
+      expect(waiting.output).toBe('');
+    }
+    const watch = new Running(['watch', 'q3', '--rev=1']);
+    run('put', 'q3', '1');
+    await watch.shows('q3');
+    watch.child.kill('SIGINT');
+    expect(await watch.ended()).toBe(null);
+    expect(watch.child.signalCode).toBe('SIGINT');
   });
 
   it('Ensure that an election is told to listeners, and resigned on a signal.', async () => {
