@@ -204,14 +204,16 @@ export class SimulatedCluster {
 
   /** Runs events until it is so. */
   async until(isTrue: () => boolean, withinMs: number, what: string): Promise<void> {
+    if (isTrue()) return;
     const deadlineMs = this.queue.nowMs + withinMs;
-    while (!isTrue()) {
-      if (this.queue.nowMs > deadlineMs) {
-        this.violate('liveness', `not within ${withinMs} ms: ${what}; ${this.describe()}`);
-        throw new Stopped();
-      }
-      await this.step();
-    }
+    let isSo = false;
+    await this.queue.run(() => {
+      for (const member of this.members) this.invariants.check(member);
+      isSo = isTrue();
+      return isSo || this.violation !== undefined || this.queue.nowMs > deadlineMs;
+    });
+    if (!isSo) this.violate('liveness', `not within ${withinMs} ms: ${what}; ${this.describe()}`);
+    if (this.violation !== undefined) throw new Stopped();
   }
 
   /** Lets so much virtual time pass. */
@@ -229,12 +231,6 @@ export class SimulatedCluster {
     promise.then(settle, settle);
     await this.until(() => isSettled, withinMs, 'a promise');
     return promise;
-  }
-
-  async step(): Promise<void> {
-    if (!(await this.queue.step())) this.violate('liveness', 'nothing is left to happen');
-    for (const member of this.members) this.invariants.check(member);
-    if (this.violation !== undefined) throw new Stopped();
   }
 
   describe(): string {
