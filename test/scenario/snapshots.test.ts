@@ -127,4 +127,40 @@ describe('a member behind the log', () => {
       await world.published(member);
     });
   });
+
+  it('Ensure that alarms, members and hashes are read from one state or the other, not while an image takes its place.', async () => {
+    await Scenario.play(SHORT_LOG, async (world) => {
+      const lagging = await leaveBehind(world);
+      const store = storeOf(lagging);
+      const server = serverOf(lagging);
+      const {revision} = server.header();
+      let isReplaced = false;
+      let finish = () => {};
+      const replaceBackend = store.replaceBackend.bind(store);
+      store.replaceBackend = async (backend) => {
+        const old = await replaceBackend(backend);
+        isReplaced = true;
+        await new Promise<void>((resolve) => {
+          finish = resolve;
+        });
+        return old;
+      };
+      world.cluster.network.heal();
+      await world.until(() => isReplaced, 'an image in the place of the store');
+      const answered: string[] = [];
+      const reads = [
+        server.alarms(),
+        server.members({linearizable: false}),
+        server.hashKv(revision),
+        server.members({linearizable: true}),
+        server.leases(),
+        server.leaseTimeToLive({id: 1n, keys: true}),
+      ].map((read) => read.then(({header}) => answered.push(String(header.revision > revision))));
+      await world.cluster.pass(1_000);
+      expect(answered).toEqual([]);
+      finish();
+      await world.cluster.drive(Promise.all(reads));
+      expect(answered).toEqual(reads.map(() => 'true'));
+    });
+  });
 });

@@ -170,6 +170,7 @@ export class Server {
     keys: boolean;
   }): Promise<Answered<{ttlSeconds: number; grantedTtlSeconds: number; keys: readonly Uint8Array[]}>> {
     const ttlSeconds = await this.#replica.leases.remaining(request.id);
+    await this.#replica.installer.available();
     const {lessor, mvcc} = this.#replica;
     const lease = lessor.lease(request.id);
     const header = this.header();
@@ -181,7 +182,7 @@ export class Server {
   }
 
   async leases(): Promise<Answered<readonly LeaseId[]>> {
-    await this.#replica.reads.confirm();
+    await this.#whole({linearizable: true});
     const ids = [...this.#replica.lessor.leases()].map(({id}) => id);
     return {header: this.header(), result: ids};
   }
@@ -211,7 +212,7 @@ export class Server {
   }
 
   async members(request: {linearizable: boolean}): Promise<Answered<readonly Member[]>> {
-    if (request.linearizable) await this.#replica.reads.confirm();
+    await this.#whole(request);
     return {header: this.header(), result: this.#replica.members.list()};
   }
 
@@ -223,6 +224,7 @@ export class Server {
   // ---- Maintenance ------------------------------------------------------------------------------------------
 
   async alarms(): Promise<Answered<readonly Alarm[]>> {
+    await this.#whole({linearizable: false});
     return {header: this.header(), result: this.#replica.alarms.list()};
   }
 
@@ -269,7 +271,7 @@ export class Server {
     revision: number,
   ): Promise<Answered<{hash: number; compactRevision: number; hashRevision: number}>> {
     // Linearizable, so that members asked one after the other all have at least what the first had.
-    if (revision === 0) await this.#replica.reads.confirm();
+    await this.#whole({linearizable: revision === 0});
     const {mvcc, clock, reclaimer} = this.#replica;
     const at = revision === 0 ? mvcc.currentRevision() : revision;
     if (at <= mvcc.currentRevision()) await reclaimer.settled(at);
@@ -313,10 +315,16 @@ export class Server {
   async #readable(serializable: boolean): Promise<void> {
     const {alarms, reads, installer} = this.#replica;
     if (!serializable) await reads.confirm();
-    // While a snapshot of another member is being taken in there is nothing consistent to read.
     await installer.available();
     const refused = alarms.refuseAll();
     if (refused !== undefined) throw refused;
+  }
+
+  /** While a snapshot of another member is being taken in there is nothing consistent to read. */
+  async #whole({linearizable}: {linearizable: boolean}): Promise<void> {
+    const {reads, installer} = this.#replica;
+    if (linearizable) await reads.confirm();
+    await installer.available();
   }
 
   #answer<Type extends keyof Results>(
