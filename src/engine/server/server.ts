@@ -10,22 +10,21 @@ import type {SnapshotStream} from '../ports.ts';
 import type {ApplyResult} from '../state-machine/apply-result.ts';
 import type {Command} from '../state-machine/command.ts';
 import {isReadOnlyTxn} from '../state-machine/mvcc/txn.ts';
-import {
-  type Alarm,
-  AlarmType,
-  type ClusterId,
-  type DeleteRangeRequest,
-  type DeleteRangeResult,
-  type Header,
-  type LeaseId,
-  type Member,
-  type MemberId,
-  type PutRequest,
-  type PutResult,
-  type RangeRequest,
-  type RangeResult,
-  type TxnRequest,
-  type TxnResult,
+import type {
+  Alarm,
+  ClusterId,
+  DeleteRangeRequest,
+  DeleteRangeResult,
+  Header,
+  LeaseId,
+  Member,
+  MemberId,
+  PutRequest,
+  PutResult,
+  RangeRequest,
+  RangeResult,
+  TxnRequest,
+  TxnResult,
 } from '../types.ts';
 import {API_VERSION, STORAGE_VERSION} from '../version.ts';
 import type {WatchHub} from '../watch/watch-hub.ts';
@@ -50,7 +49,7 @@ export interface MemberStatus {
   readonly raftIndex: number;
   readonly raftTerm: number;
   readonly raftAppliedIndex: number;
-  readonly errors: readonly string[];
+  readonly alarms: readonly Alarm[];
   readonly isLearner: boolean;
   readonly storageVersion: string;
 }
@@ -240,7 +239,6 @@ export class Server {
     const {store, loop, applier, alarms, config} = this.#replica;
     const {fileBytes, inUseBytes} = store.size();
     const raft = loop.status();
-    const noLeader = raft.leader === 0n ? ['etcdserver: no leader'] : [];
     const result = {
       version: API_VERSION,
       dbSize: fileBytes,
@@ -250,7 +248,7 @@ export class Server {
       raftIndex: raft.commit,
       raftTerm: raft.term,
       raftAppliedIndex: applier.index,
-      errors: [...noLeader, ...alarms.list().map(describeAlarm)],
+      alarms: alarms.list(),
       isLearner: this.isLearner(),
       storageVersion: STORAGE_VERSION,
     };
@@ -349,10 +347,6 @@ interface Results {
   readonly put: PutResult;
   readonly deleteRange: DeleteRangeResult;
   readonly txn: TxnResult;
-}
-
-function describeAlarm({memberId, alarm}: Alarm): string {
-  return `memberID:${memberId} alarm:${alarm === AlarmType.noSpace ? 'NOSPACE' : 'CORRUPT'} `;
 }
 
 /** As etcd decides it: one linearizable range makes the whole transaction linearizable. */

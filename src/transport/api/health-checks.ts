@@ -7,6 +7,7 @@ import type {IncomingMessage, ServerResponse} from 'node:http';
 import {EngineError} from '../../engine/errors.ts';
 import {EMPTY_BYTES} from '../../engine/lib/bytes.ts';
 import {AlarmType} from '../../engine/types.ts';
+import {ALARM_NAMES} from './alarm-names.ts';
 import {statusOf} from './error-status.ts';
 import {refusesMethod, replyJson, replyNotFound, replyText} from './http-reply.ts';
 import type {ServerFace} from './services/service.ts';
@@ -15,11 +16,6 @@ type HealthServer = Pick<ServerFace, 'alarms' | 'leader' | 'isLearner' | 'range'
 
 /** Resolves, or rejects with what is wrong. */
 type Check = (server: HealthServer) => Promise<void>;
-
-const ALARM_NAMES = new Map<number, string>([
-  [AlarmType.noSpace, 'NOSPACE'],
-  [AlarmType.corrupt, 'CORRUPT'],
-]);
 
 const CHECKS: Readonly<Record<string, Check>> = {
   data_corruption: async (server) => {

@@ -315,6 +315,34 @@ describe('Maintenance', () => {
     ]);
     expect(parts[0].version).toMatch(/^3\.\d+\.\d+$/);
   });
+
+  it('Ensure that the status tells a missing leader and every alarm in the words of etcd.', async () => {
+    const facts = {
+      version: '3.6.0',
+      dbSize: 1,
+      dbSizeInUse: 1,
+      dbSizeQuota: 0,
+      leader: 0n,
+      raftIndex: 5,
+      raftTerm: 2,
+      raftAppliedIndex: 4,
+      alarms: [
+        {memberId: 7n, alarm: 1},
+        {memberId: 2n ** 64n - 1n, alarm: 2},
+      ],
+      isLearner: false,
+      storageVersion: '3.6.0',
+    };
+    const errorsOf = async (leader: bigint) => {
+      const status = async () => ({header: HEADER, result: {...facts, leader}});
+      const methods = maintenanceMethods(fakeContext(fakeServer({status})));
+      const path = maintenance.MaintenancePath.Status;
+      return maintenance.decodeStatusResponse(await callUnary(methods, path, Buffer.alloc(0))).errors;
+    };
+    const alarms = ['memberID:7 alarm:NOSPACE ', 'memberID:18446744073709551615 alarm:CORRUPT '];
+    expect(await errorsOf(0n)).toEqual(['etcdserver: no leader', ...alarms]);
+    expect(await errorsOf(7n)).toEqual(alarms);
+  });
 });
 
 describe('Auth and health', () => {

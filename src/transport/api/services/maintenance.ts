@@ -1,6 +1,6 @@
 /** etcdserverpb.Maintenance, but for Downgrade: kvd has no older version to go to. */
 
-import type {Answered} from '../../../engine/server/server.ts';
+import type {Answered, MemberStatus} from '../../../engine/server/server.ts';
 import type {Alarm} from '../../../engine/types.ts';
 import {STORAGE_VERSION} from '../../../engine/version.ts';
 import type {Call, GrpcMethod} from '../../http2/grpc-method.ts';
@@ -25,7 +25,8 @@ import {
   MaintenancePath,
   type SnapshotResponseInput,
 } from '../../proto/generated/maintenance.ts';
-import {refuse, toGrpcError} from '../error-status.ts';
+import {ALARM_NAMES} from '../alarm-names.ts';
+import {refuse, statusOf, toGrpcError} from '../error-status.ts';
 import {SNAPSHOT_BLOB_BYTES} from '../limits.ts';
 import type {ServerFace, ServiceContext} from './service.ts';
 import {DIGEST_BYTES, snapshotBlobs} from './snapshot-blobs.ts';
@@ -37,7 +38,7 @@ export function maintenanceMethods({server}: ServiceContext): readonly GrpcMetho
       alarm(server, request).then(alarmResponse, refuse),
     ),
     unary(MaintenancePath.Status, decodeStatusRequest, encodeStatusResponse, () =>
-      server.status().then(({header, result}) => ({header, ...result, downgradeInfo: {}}), refuse),
+      server.status().then(statusResponse, refuse),
     ),
     // The answers of Defragment and MoveLeader have no header; clients check that.
     unary(MaintenancePath.Defragment, decodeDefragmentRequest, encodeDefragmentResponse, () =>
@@ -60,6 +61,17 @@ export function maintenanceMethods({server}: ServiceContext): readonly GrpcMetho
       server.moveLeader(targetID).then(() => ({}), refuse),
     ),
   ];
+}
+
+function statusResponse({header, result}: Answered<MemberStatus>) {
+  const {alarms, ...facts} = result;
+  const noLeader = facts.leader === 0n ? [statusOf('noLeader').message] : [];
+  return {header, ...facts, errors: [...noLeader, ...alarms.map(alarmText)], downgradeInfo: {}};
+}
+
+/** The text form of etcd's AlarmMember, with the space at its end. */
+function alarmText({memberId, alarm}: Alarm): string {
+  return `memberID:${memberId} alarm:${ALARM_NAMES.get(alarm) ?? alarm} `;
 }
 
 function alarm(
