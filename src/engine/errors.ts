@@ -54,8 +54,8 @@ export type EngineFailure =
   // Disk and files. `path` is as the user knows it; `offset` in bytes.
   | {code: 'diskFull'; path: string}
   | {code: 'diskError'; path: string; operation: string; detail: string}
-  | {code: 'walCorrupt'; path: string; offset: number; detail: string}
-  | {code: 'storeCorrupt'; path: string; detail: string}
+  | ({code: 'walCorrupt'; path: string; offset: number; detail: string} & Remedy)
+  | ({code: 'storeCorrupt'; path: string; detail: string} & Remedy)
   | {code: 'snapshotInvalid'; detail: string}
   | {code: 'exportFailed'; detail: string}
   | {code: 'dataDirLocked'; path: string}
@@ -65,6 +65,13 @@ export type EngineFailure =
   // Bootstrap.
   | {code: 'clusterMismatch'; detail: string}
   | {code: 'configInvalid'; detail: string};
+
+/** What the user of damaged data can do about it, where that is known. */
+interface Remedy {
+  /** Rejoin the others, restore a backup, or cut the end of the log off. */
+  readonly remedy?: 'rejoin' | 'restore' | 'repair';
+  readonly dataDir?: string;
+}
 
 export type EngineErrorCode = EngineFailure['code'];
 

@@ -65,7 +65,9 @@ describe('kvd wal repair', () => {
     expect(refused.status).toBe(1);
     const refusal = refused.stderr.split('\n').filter((line) => line.startsWith('Error: '));
     expect(refusal.length).toBe(1);
-    expect(refusal[0]).toContain('`kvd wal repair`');
+    expect(refusal[0]).toMatch(/is damaged at byte \d+: /);
+    expect(refusal[0]).toContain(`kvd wal repair --data-dir=${member.dataDir} `);
+    expect(refusal[0]).not.toContain('rejoin');
 
     const dataDir = `--data-dir=${member.dataDir}`;
     const looked = kvd('wal', 'repair', dataDir);

@@ -60,16 +60,31 @@ const FAILURES: {readonly [Code in EngineFailure['code']]?: (failure: Failure<Co
     'etcdctl snapshot save FILE, then kvd snapshot restore FILE --data-dir=NEW',
   formatUnsupported: ({path, found, supported}) =>
     `${path} was written by another version of kvd (format ${found}; this one reads ${supported}); use that version`,
-  walCorrupt: ({path, offset, detail}) =>
-    `${path} is damaged at byte ${offset}: ${detail}; put this member's data aside and let it rejoin the others ` +
-    '(kvd member remove, kvd member add), or restore a snapshot (kvd snapshot restore)',
-  storeCorrupt: ({path, detail}) =>
-    `${path} is damaged: ${detail}; put this member's data aside and let it rejoin the others ` +
-    '(kvd member remove, kvd member add), or restore a snapshot (kvd snapshot restore)',
+  walCorrupt: (failure) =>
+    `${failure.path} is damaged at byte ${failure.offset}: ${failure.detail}; ${advice(failure)}`,
+  storeCorrupt: (failure) => `${failure.path} is damaged: ${failure.detail}; ${advice(failure)}`,
   snapshotInvalid: ({detail}) => detail,
   diskFull: ({path}) => `no space is left for ${path}; make room on that file system and start again`,
   diskError: ({path, operation, detail}) => `${operation} ${path}: ${detail}`,
 };
+
+/** The next command for whoever has damaged data. */
+function advice({remedy, dataDir = "this member's data"}: Failure<'walCorrupt' | 'storeCorrupt'>): string {
+  const rejoin =
+    `put ${dataDir} aside and let this member rejoin the others (kvd member remove, kvd member add, then ` +
+    'kvd serve --initial-cluster-state=existing)';
+  const restore = `put ${dataDir} aside and restore a backup: kvd snapshot restore FILE --data-dir=${dataDir}`;
+  switch (remedy) {
+    case 'repair':
+      return `kvd wal repair --data-dir=${dataDir} tells what may be lost, and with --yes cuts the batch off; or ${restore}`;
+    case 'restore':
+      return `nobody else has this data: ${restore}`;
+    case 'rejoin':
+      return rejoin;
+    default:
+      return `${rejoin}, or restore a snapshot (kvd snapshot restore)`;
+  }
+}
 
 function describeFailure(error: EngineError): string {
   const describe = FAILURES[error.code] as ((failure: EngineFailure) => string) | undefined;

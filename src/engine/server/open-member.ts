@@ -56,6 +56,7 @@ export async function openMember(options: OpenOptions): Promise<OpenedMember> {
   const storeFolder = new StoreFolder(ports.disk);
   const backend = await storeFolder.open(ports.backendOpener);
   let wal: Wal | undefined;
+  let isAlone: boolean | undefined;
   try {
     const store = new Store({
       ...ports,
@@ -70,7 +71,7 @@ export async function openMember(options: OpenOptions): Promise<OpenedMember> {
     // Before its own addition, in a log that it replays, a member has a list of which the flags need not know anybody.
     const isFound = members.get(identity.memberId) !== undefined || members.isRemoved(identity.memberId);
     if (isFound) checkAgainstDisk(config, members.list());
-    const isAlone = hasNoOthers(config, identity, stateMachine.confState().voters);
+    isAlone = hasNoOthers(config, identity, stateMachine.confState().voters);
     const log = await Wal.open({...walPorts(ports), allowDoubtfulTail: !isAlone});
     wal = log.wal;
     const {contents} = log;
@@ -93,7 +94,7 @@ export async function openMember(options: OpenOptions): Promise<OpenedMember> {
   } catch (error) {
     // What kept the member from starting is what its user must hear of.
     await Promise.allSettled([wal?.close(), backend.close()]);
-    throw error;
+    throw isAlone === undefined ? error : withRemedy(error, {isAlone, dataDir: dataDir.path});
   }
 }
 
@@ -249,6 +250,15 @@ async function closeAll(wal: Wal, store: Store): Promise<void> {
   } finally {
     await store.backend.close();
   }
+}
+
+/** Tells whoever has to mend damaged data what is left to this member. */
+function withRemedy(error: unknown, {isAlone, dataDir}: {isAlone: boolean; dataDir: string}): unknown {
+  if (!(error instanceof EngineError)) return error;
+  const {failure} = error;
+  if (failure.code !== 'walCorrupt' && failure.code !== 'storeCorrupt') return error;
+  const remedy = isAlone ? (failure.remedy ?? 'restore') : 'rejoin';
+  return new EngineError({...failure, remedy, dataDir}, error);
 }
 
 /** Whether nobody could bring back what a damaged log lost: this member is its cluster's only voter, or founds it. */

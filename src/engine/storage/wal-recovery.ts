@@ -80,8 +80,6 @@ export async function findDoubt(
 
 export function refusal(disk: Disk, replay: Replay, doubtfulIndex: Index): EngineError {
   const path = disk.userPath(replay.segments[replay.segments.length - 1].path);
-  const detail =
-    `the last batch is damaged, and entries up to index ${doubtfulIndex} that it held may have been acknowledged; ` +
-    '`kvd wal repair` cuts it off and gives them up';
-  return new EngineError({code: 'walCorrupt', path, offset: replay.tailOffset, detail});
+  const detail = `the last batch is damaged, and entries up to index ${doubtfulIndex} that it held may have been acknowledged`;
+  return new EngineError({code: 'walCorrupt', path, offset: replay.tailOffset, detail, remedy: 'repair'});
 }

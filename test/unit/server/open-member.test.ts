@@ -75,10 +75,11 @@ async function open(): Promise<OpenedMember> {
 }
 
 /** The entry that founds the cluster is applied, and the store stands at `mark`. */
-async function storeAt(opened: OpenedMember, mark: {index: number; term: number}): Promise<void> {
+async function storeAt(opened: OpenedMember, mark: {index: number; term: number}, others = 0): Promise<void> {
   const id = opened.identity.memberId;
   const member: Member = {id, name: '', peerURLs: [URL], clientURLs: [], isLearner: false};
-  const confState = {voters: [id], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false};
+  const voters = [id, ...Array.from({length: others}, (_, i) => BigInt(i + 1))];
+  const confState = {voters, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false};
   opened.stateMachine.applyMembership({index: 1, term: 1, change: {type: 'add', member}, confState});
   opened.store.mark({...opened.store.applied(), ...mark});
   await opened.store.flush();
@@ -143,5 +144,35 @@ describe('opening a member', () => {
     expect(filesOpen).toBe(0);
     expect((await failureOf(open())).code).toBe('storeCorrupt');
     expect(filesOpen).toBe(0);
+  });
+
+  it('Ensure that damage is told with what this member can do about it, alone and among others.', async () => {
+    for (const others of [0, 1]) {
+      disk = new MemoryDisk({turn: () => undefined});
+      images = new MemoryBackendDisk({clock: images.clock});
+      const first = await open();
+      await storeAt(first, {index: 1, term: 1}, others);
+      for (const at of [2, 3]) {
+        const hardState = {term: 2, vote: 0n, commit: 1};
+        await first.wal.append({entries: entries(at, 1, 2), hardState, sync: true});
+      }
+      const image = disk.copy();
+      await close(first);
+      const [name] = await image.list('wal');
+      const segment = `wal/${name}`;
+      const openDamaged = async (text: string) => {
+        disk = image.copy();
+        const bytes = disk.bytesOf(segment);
+        const at = bytes.lastIndexOf(text);
+        disk.tamper(segment, at, Buffer.of((bytes[at] as number) ^ 0x40));
+        return open();
+      };
+      const damage = {code: 'walCorrupt', path: `/memory/${segment}`, dataDir: '/memory/.'};
+      const inTheMidst = await failureOf(openDamaged('entry 2/2'));
+      expect(inTheMidst).toMatchObject({...damage, remedy: others === 0 ? 'restore' : 'rejoin'});
+      if (others === 0) {
+        expect(await failureOf(openDamaged('entry 3/2'))).toMatchObject({...damage, remedy: 'repair'});
+      } else await close(await openDamaged('entry 3/2'));
+    }
   });
 });
