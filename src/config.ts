@@ -6,6 +6,7 @@
 
 import {splitServerArguments} from './config/arguments.ts';
 import {asksForNothing, LEGACY_FLAGS} from './config/legacy-flags.ts';
+import {didYouMean} from './config/nearest-name.ts';
 import {
   CONFIG_FILE_FLAG,
   ELECTION_TIMEOUT_MS_MAX,
@@ -91,11 +92,15 @@ export function parseConfig(sources: ConfigSources): ParsedConfig {
   return {config: Object.freeze(config), warnings};
 }
 
-function isBooleanFlag(flag: string): boolean | undefined {
+/** @throws BadValue for a flag that is none */
+function isBooleanFlag(flag: string): boolean {
   if (flag === CONFIG_FILE_FLAG) return false;
   const key = KEY_BY_FLAG.get(flag);
   if (key !== undefined) return SETTINGS[key].isBoolean === true;
-  return LEGACY_FLAGS.get(flag)?.isBoolean;
+  const legacy = LEGACY_FLAGS.get(flag);
+  if (legacy !== undefined) return legacy.isBoolean;
+  const meant = didYouMean(flag, [...KEY_BY_FLAG.keys(), CONFIG_FILE_FLAG], (name) => `--${name}`);
+  throw new BadValue(`unknown flag --${flag}${meant || '; see: kvd serve --help'}`);
 }
 
 // ---- Collecting ---------------------------------------------------------------------------------------------
@@ -132,7 +137,7 @@ function warnOfUnknownVariables({environment, otherVariables}: ConfigSources, wa
   for (const name of Object.keys(environment).sort()) {
     if (!/^(KVD|ETCD)_/.test(name) || environment[name] === undefined) continue;
     if (!known.has(name) && !OTHER_VARIABLES.has(name) && otherVariables?.has(name) !== true) {
-      warnings.push(`unknown variable ${name} ignored`);
+      warnings.push(`unknown variable ${name} ignored${didYouMean(name, known)}`);
     }
   }
 }
@@ -153,8 +158,9 @@ function fromFile({file, flags, environment}: ConfigSources, warnings: string[])
   }
   const values = new Map<string, string>();
   for (const [key, value] of Object.entries(content)) {
+    // etcd, too, starts without those: a file may be shared with a newer version.
     if (!KEY_BY_FLAG.has(key) && !LEGACY_FLAGS.has(key))
-      warnings.push(`${path}: unknown setting ${key} ignored`);
+      warnings.push(`${path}: unknown setting ${key} ignored${didYouMean(key, KEY_BY_FLAG.keys())}`);
     else if (value !== null && value !== undefined) values.set(key, fileText(key, value, path));
   }
   const found: Found = new Map();

@@ -12,12 +12,12 @@ export interface ServerArguments {
 }
 
 /**
- * @param isBoolean tells flags that take no word behind them; undefined: an unknown flag
+ * @param isBoolean tells flags that take no word behind them; throws for an unknown flag
  * @throws a plain Error whose message is the one line for the user
  */
 export function splitServerArguments(
   argv: readonly string[],
-  isBoolean: (flag: string) => boolean | undefined,
+  isBoolean: (flag: string) => boolean,
 ): ServerArguments {
   const values = new Map<string, string>();
   for (let i = 0; i < argv.length; i++) {
@@ -26,7 +26,6 @@ export function splitServerArguments(
     const [, flag, equals, value] = /^--?([^-=][^=]*)(=?)(.*)$/s.exec(word) ?? [];
     if (flag === undefined) return {values, stray: word};
     const boolean = isBoolean(flag);
-    if (boolean === undefined) throw new Error(`unknown flag --${flag}; see: kvd serve --help`);
     if (equals === '=') values.set(flag, value as string);
     else if (boolean) values.set(flag, 'true');
     else if (i + 1 < argv.length) values.set(flag, argv[++i] as string);

@@ -1,9 +1,10 @@
 /** What went wrong, as one line for a human, and the exit code that goes with it. */
 
+import {didYouMean} from '../../config/nearest-name.ts';
 import {EngineError, type EngineFailure} from '../../engine/errors.ts';
 import {NoAnswerError} from '../../transport/client/no-answer.ts';
 import {GrpcError, GrpcStatus} from '../../transport/http2/grpc-status.ts';
-import {CommandError, ExitCode} from './exit.ts';
+import {CommandError, ExitCode, UnknownNameError} from './exit.ts';
 
 export interface Described {
   /** Empty: nothing is left to say. */
@@ -12,6 +13,10 @@ export interface Described {
 }
 
 export function describeError(error: unknown): Described {
+  if (error instanceof UnknownNameError) {
+    const {what, word, names, hint, exitCode} = error;
+    return {line: what + (didYouMean(word, names) || hint), exitCode};
+  }
   if (error instanceof CommandError) return {line: error.message, exitCode: error.exitCode};
   if (error instanceof GrpcError) return {line: describeGrpcError(error), exitCode: ExitCode.error};
   if (error instanceof EngineError) return {line: describeFailure(error), exitCode: ExitCode.error};

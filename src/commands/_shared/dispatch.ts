@@ -5,7 +5,7 @@
 
 import {readdirSync} from 'node:fs';
 import {type CommandClass, type CommandContext, runCommand} from './command.ts';
-import {CommandError, ExitCode} from './exit.ts';
+import {CommandError, ExitCode, UnknownNameError} from './exit.ts';
 import {GLOBAL_FLAGS} from './global-flags.ts';
 import {parseWords} from './parse-words.ts';
 import {processTerminal} from './terminal.ts';
@@ -117,15 +117,13 @@ function resolve(word: string, entries: Entries, path: readonly string[]): strin
   if (alias !== undefined) return alias;
   const candidates = [...entries.keys()].filter((name) => name.startsWith(word));
   if (candidates.length === 1) return candidates[0] as string;
-  const name = ['kvd', ...path].join(' ');
-  const hint =
-    candidates.length > 1
-      ? `it could be ${candidates.join(' or ')}`
-      : `see: ${[...['kvd'], ...path, '--help'].join(' ')}`;
-  throw new CommandError(
-    ExitCode.error,
-    `unknown command ${JSON.stringify(textOf(word))} for "${name}"; ${hint}`,
-  );
+  const parent = ['kvd', ...path].join(' ');
+  const what = `unknown command ${JSON.stringify(textOf(word))} for "${parent}"`;
+  if (candidates.length > 1) {
+    throw new CommandError(ExitCode.error, `${what}; it could be ${candidates.join(' or ')}`);
+  }
+  const names = [...entries.keys(), ...(path.length === 0 ? ALIASES.keys() : [])];
+  throw new UnknownNameError(what, {word: textOf(word), names, hint: `; see: ${parent} --help`});
 }
 
 /** Whether a global flag in front of the command's name has its value in the next word. */

@@ -3,7 +3,7 @@
  * `--x v`, booleans take a value only behind `=`, `-wjson` and `-w json`, `--` ends the flags. Pure.
  */
 
-import {badArguments, CommandError, ExitCode} from './exit.ts';
+import {badArguments, CommandError, ExitCode, UnknownNameError} from './exit.ts';
 import type {Flag, FlagSet, FlagValues} from './flags.ts';
 import {textOf} from './words.ts';
 
@@ -60,7 +60,7 @@ function parseLong(word: string, next: string | undefined, definitions: FlagSet,
   const name = word.slice(2, equals < 0 ? undefined : equals);
   if (name === '' || name.startsWith('-')) throw flagError(`bad flag syntax: ${textOf(word)}`);
   const flag = Object.hasOwn(definitions, name) ? definitions[name] : undefined;
-  if (flag === undefined) throw flagError(`unknown flag: --${textOf(name)}`);
+  if (flag === undefined) throw unknownFlag(`unknown flag: --${textOf(name)}`, name, definitions);
   const shown = flag.char === undefined ? `--${name}` : `-${flag.char}, --${name}`;
   if (equals >= 0) set(name, word.slice(equals + 1), shown);
   else if (flag.type === 'boolean') set(name, 'true', shown);
@@ -77,7 +77,8 @@ function parseShort(word: string, next: string | undefined, definitions: FlagSet
     const char = word[at] as string;
     const [name, flag] = Object.entries(definitions).find(([, {char: own}]) => own === char) ?? [];
     if (name === undefined || flag === undefined) {
-      throw flagError(`unknown shorthand flag: '${textOf(char)}' in ${textOf(word)}`);
+      const what = `unknown shorthand flag: '${textOf(char)}' in ${textOf(word)}`;
+      throw unknownFlag(what, word.slice(1).replace(/=.*/s, ''), definitions);
     }
     const shown = `-${char}, --${name}`;
     const rest = word.slice(at + 1);
@@ -109,6 +110,11 @@ function readValue(flag: Flag<unknown>, word: string, shown: string): unknown {
 
 function flagError(message: string): CommandError {
   return new CommandError(ExitCode.error, message);
+}
+
+function unknownFlag(what: string, name: string, definitions: FlagSet): CommandError {
+  const shown = Object.keys(definitions).filter((known) => definitions[known]?.hidden !== true);
+  return new UnknownNameError(what, {word: `--${textOf(name)}`, names: shown.map((known) => `--${known}`)});
 }
 
 /** For commands that take no arguments. */

@@ -218,7 +218,10 @@ describe('config', () => {
       environment,
       otherVariables: new Set(['KVD_ENDPOINTS']),
     });
-    expect(warnings).toEqual(['unknown variable ETCD_DATADIR ignored', 'unknown variable KVD_NAMES ignored']);
+    expect(warnings).toEqual([
+      'unknown variable ETCD_DATADIR ignored; did you mean ETCD_DATA_DIR?',
+      'unknown variable KVD_NAMES ignored; did you mean KVD_NAME?',
+    ]);
   });
 
   it('Ensure that a wildcard that clients are told to connect to is warned of.', () => {
@@ -306,7 +309,10 @@ describe('config', () => {
     expect(refusal({file: {'max-txn-ops': 'x'}})).toBe(
       'max-txn-ops in kvd.yml=x: must be a whole number of operations',
     );
-    expect(parse({file: {hobby: 1}}).warnings).toEqual(['kvd.yml: unknown setting hobby ignored']);
+    expect(parse({file: {hobby: 1, 'snapshot-cout': 5}}).warnings).toEqual([
+      'kvd.yml: unknown setting hobby ignored',
+      'kvd.yml: unknown setting snapshot-cout ignored; did you mean snapshot-count?',
+    ]);
   });
 
   it('Ensure that every default of the table passes its own check and each row says what it is.', () => {
