@@ -86,6 +86,37 @@ describe('changes of the member list', () => {
   });
 });
 
+describe('an added member', () => {
+  it('Ensure that one that is started as a founder by mistake is told how to join, and joins then.', async () => {
+    await Scenario.play({}, async (world) => {
+      const [added] = world.followers;
+      await world.cluster.drive(serverOf(world.leader).memberRemove(idOf(added)));
+      await world.until(() => !added.isUp, 'the removed member ends');
+      added.wipe();
+      await world.cluster.pass(6_000);
+      const {leader} = world;
+      await world.cluster.drive(serverOf(leader).memberAdd({peerURLs: [added.url], isLearner: false}));
+      world.cluster.expectsEnds = true;
+      const founding = added.config;
+      // With the founders' own list, and with flags that make ids of another cluster.
+      for (const initialClusterToken of [founding.initialClusterToken, 'another']) {
+        added.config = {...founding, initialClusterToken};
+        added.start();
+        await world.until(() => !added.isUp, 'its end');
+        expect(world.cluster.ends.at(-1)?.error).toMatchObject({
+          failure: {
+            code: 'clusterMismatch',
+            detail: expect.stringMatching(/--initial-cluster-state=existing$/),
+          },
+        });
+      }
+      joining(world, added);
+      added.start();
+      await world.published(added);
+    });
+  });
+});
+
 describe('a wiped member', () => {
   it('Ensure that a founder whose disk is empty is refused while the others remember it.', async () => {
     await Scenario.play({}, async (world) => {

@@ -98,8 +98,6 @@ function describeFailure(error: EngineError): string {
 
 /** What to do about errors of the system; their own text says what and where. */
 const ADVICE: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'stop the program that has it, or listen elsewhere',
-  EADDRNOTAVAIL: 'listen on an address of this machine, or on 0.0.0.0 for all',
   EACCES: 'this user may not; change the rights or the user',
   ENOSPC: 'make room on that file system',
 };

@@ -97,6 +97,7 @@ async function refuseIfKnownAsStarted(options: {
   const answers = await Promise.all(others.map((url) => askCluster(network, url)));
   for (const answer of answers) {
     if (answer === undefined) continue;
+    refuseIfAwaited(self, answer);
     if (answer.clusterId !== clusterId) {
       logger.warn('a peer of --initial-cluster belongs to another cluster', {
         clusterId: answer.clusterId,
@@ -113,6 +114,19 @@ async function refuseIfKnownAsStarted(options: {
       '`kvd member add`, and start it with --initial-cluster-state=existing';
     throw new EngineError({code: 'clusterMismatch', detail});
   }
+}
+
+/** `member add` was made for this member: founding a cluster of its own would leave it alone for ever. */
+function refuseIfAwaited(self: Member, {clusterId, members}: PeerAnswer & {type: 'cluster'}): void {
+  const own = [...self.peerURLs].sort();
+  const awaited = members.find(({id, name, peerURLs}) => {
+    return id !== self.id && name === '' && samePeerUrls([...peerURLs].sort(), own);
+  });
+  if (awaited === undefined) return;
+  const detail =
+    `the cluster ${clusterId.toString(16)} has it in its list already, as ${awaited.id.toString(16)}, which has not ` +
+    'started yet: start it with --initial-cluster-state=existing';
+  throw new EngineError({code: 'clusterMismatch', detail});
 }
 
 interface JoinOptions {

@@ -13,6 +13,7 @@ import type {Logger, Metrics} from '../../engine/ports.ts';
 import type {Call} from '../http2/grpc-method.ts';
 import {GrpcServer, type GrpcServerOptions} from '../http2/grpc-server.ts';
 import {type ListenAddress, OnePortListener} from '../http2/one-port.ts';
+import {cannotListen} from '../listen-error.ts';
 import {KVPath} from '../proto/generated/kv.ts';
 import {MaintenancePath} from '../proto/generated/maintenance.ts';
 import {toGrpcError} from './error-status.ts';
@@ -84,7 +85,7 @@ export class ClientListener {
   /**
    * Listens on every URL.
    * @returns the URLs, with the ports that the system chose
-   * @throws Error naming the address that cannot be listened on
+   * @throws EngineError `configInvalid` naming the address that cannot be listened on
    */
   async start(): Promise<readonly string[]> {
     const bound: string[] = [];
@@ -135,10 +136,8 @@ export class ClientListener {
       });
     }
     if (endpoint.kind === 'unix') await removeStaleSocket(endpoint.path);
-    const address = await listener.listen(listenAddress(endpoint)).catch((error: unknown) => {
-      // For who explains it to the user.
-      const {host, port} = endpoint.kind === 'tcp' ? endpoint : {host: endpoint.path, port: undefined};
-      throw error instanceof Error ? Object.assign(error, {address: host, port}) : error;
+    const address = await listener.listen(listenAddress(endpoint)).catch((cause: unknown) => {
+      throw cannotListen({url, flag: 'listen-client-urls', cause});
     });
     return 'path' in address ? url : url.replace(/:\d+$/, `:${address.port}`);
   }

@@ -45,11 +45,11 @@ export class OnePortListener {
     if (!options.http.listening) options.http.emit('listening');
   }
 
-  /** @returns where it listens: with the port that the system chose. @throws Error naming the address */
+  /** @returns where it listens: with the port that the system chose. @throws Error of the system */
   async listen(address: ListenAddress): Promise<ListenAddress> {
     const server = this.#makeServer();
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => reject(bindError(address, error)));
+      server.once('error', reject);
       server.listen(
         'path' in address ? {path: address.path} : {host: address.host, port: address.port},
         resolve,
@@ -151,13 +151,4 @@ export class OnePortListener {
 /** The client's first choice among what we speak: gRPC clients may offer HTTP/1.1 too, and curl offers `h2` first. */
 function chooseProtocol({protocols}: {protocols: string[]}): string | undefined {
   return protocols.find((protocol) => protocol === 'h2' || protocol === 'http/1.1');
-}
-
-function bindError(address: ListenAddress, error: NodeJS.ErrnoException): Error {
-  const shown =
-    'path' in address
-      ? `unix ${address.path}`
-      : `tcp ${address.host.includes(':') ? `[${address.host}]` : address.host}:${address.port}`;
-  const reason = error.code === 'EADDRINUSE' ? 'address already in use' : error.message;
-  return Object.assign(new Error(`listen ${shown}: bind: ${reason}`, {cause: error}), {code: error.code});
 }

@@ -10,7 +10,6 @@ import type {AddressInfo, Socket} from 'node:net';
 import {connect} from 'node:net';
 import type {Duplex} from 'node:stream';
 import {type WebSocket, WebSocketServer} from 'ws';
-import {EngineError} from '../../engine/errors.ts';
 import {
   PEER_CONNECTIONS_MAX,
   PEER_FRAME_BYTES_MAX,
@@ -19,6 +18,7 @@ import {
 } from '../../engine/limits.ts';
 import type {Logger} from '../../engine/ports.ts';
 import type {MemberId} from '../../engine/types.ts';
+import {cannotListen} from '../listen-error.ts';
 import type {TlsEnds} from '../tls.ts';
 import {
   type Hello,
@@ -109,11 +109,11 @@ export class PeerListener {
       await bind(server, url);
     } catch (error) {
       if (!('socketPath' in url.at) || !(await isStale(url.at.socketPath, error)))
-        throw cannotListen(url, error);
+        throw cannotListen({url: url.text, flag: 'listen-peer-urls', cause: error});
       // The socket file of a process that is gone: nobody answers there any more.
       await unlink(url.at.socketPath);
-      await bind(server, url).catch((again) => {
-        throw cannotListen(url, again);
+      await bind(server, url).catch((cause) => {
+        throw cannotListen({url: url.text, flag: 'listen-peer-urls', cause});
       });
     }
     server.on('error', (error) => {
@@ -232,10 +232,4 @@ async function isStale(socketPath: string, error: unknown): Promise<boolean> {
     });
     probe.on('error', (probed: NodeJS.ErrnoException) => resolve(probed.code === 'ECONNREFUSED'));
   });
-}
-
-function cannotListen(url: PeerUrl, cause: unknown): EngineError {
-  const {code, message} = cause as NodeJS.ErrnoException;
-  const detail = code === 'EADDRINUSE' ? 'the address is already in use' : message;
-  return new EngineError({code: 'configInvalid', detail: `cannot listen on ${url.text}: ${detail}`}, cause);
 }

@@ -282,11 +282,10 @@ describe('client port', () => {
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     running.push({close: () => other.close()});
     const {port} = other.address() as {port: number};
-    await expect(listen({}, ['http://127.0.0.1:0', `http://127.0.0.1:${port}`])).rejects.toMatchObject({
-      code: 'EADDRINUSE',
-      address: '127.0.0.1',
-      port,
-    });
+    await expect(listen({}, ['http://127.0.0.1:0', `http://127.0.0.1:${port}`])).rejects.toThrow(
+      `cannot listen on http://127.0.0.1:${port}: the address is already in use; stop the program that has it, or ` +
+        'listen elsewhere (--listen-client-urls)',
+    );
     await expect(listen({}, ['https://127.0.0.1:0'])).rejects.toThrow('certificate');
     await expect(listen({}, ['127.0.0.1:0'])).rejects.toThrow('http://');
   });
@@ -297,7 +296,7 @@ describe('client port', () => {
     try {
       const {url} = await listen({}, [`unix://${path}`]);
       expect((await connect(url).kv.range({key: Buffer.from('a')})).header).toEqual(HEADER);
-      await expect(listen({}, [`unix://${path}`])).rejects.toMatchObject({code: 'EADDRINUSE'});
+      await expect(listen({}, [`unix://${path}`])).rejects.toThrow('already in use');
       expect(existsSync(path)).toBe(true);
     } finally {
       for (const one of running.splice(0)) one.close();
