@@ -1,7 +1,7 @@
 /**
  * Tables with cli-table3, looking as etcdctl's: centred titles, cells to the right, one line below the titles. In a
- * terminal that is too narrow cells wrap; where that would leave too little of them, each row becomes a table of
- * its own with one field a line.
+ * terminal that is too narrow cells wrap, but only between words and items of lists: half an id is none. Where that
+ * is not enough each row becomes a table of its own with one field a line, and what is still too long sticks out.
  */
 
 import {Chalk} from 'chalk';
@@ -15,8 +15,8 @@ export interface Table {
 
 /** The border to the left of a cell and a space on both sides. */
 const FRAME_COLUMNS = 3;
-/** Narrower columns than this chop words into pieces. */
-const CELL_COLUMNS_MIN = 10;
+/** The gap before, and what must stay together: up to a space or comma; a number keeps its unit. */
+const PIECE = /( *)((?:[^ ,]|(?<=\d) (?=[kMGTPE]?B(?: |$)))+,?|,)/g;
 
 type Screen = Pick<Terminal, 'columns' | 'hasColor'>;
 
@@ -33,7 +33,8 @@ export function renderTable({head, rows}: Table, screen: Screen): string {
     );
   }
   const labelWidth = Math.max(...titles.map((title) => title.length));
-  const valueWidth = Math.max((screen.columns ?? 0) - 1 - labelWidth - 2 * FRAME_COLUMNS, CELL_COLUMNS_MIN);
+  const roomWidth = (screen.columns ?? 0) - 1 - labelWidth - 2 * FRAME_COLUMNS;
+  const valueWidth = Math.max(roomWidth, ...rows.flat().map(longestPiece));
   return rows
     .map((row) => row.map((cell, at) => [titles[at] ?? '', cell]))
     .map((cells) => draw(cells, [labelWidth, valueWidth], 'left').filter((line) => !isSeparator(line)))
@@ -52,10 +53,15 @@ function draw(
     style: {head: [], border: []},
     colAligns: widths.map(() => align),
     colWidths: widths.map((width) => width + 2),
-    wordWrap: true,
-    wrapOnWordBoundary: false,
   });
-  for (const row of rows) table.push([...row]);
+  for (const row of rows) {
+    table.push(
+      row.map((cell, at) => {
+        const {content, ...rest} = typeof cell === 'string' ? {content: cell} : cell;
+        return {...rest, content: wrapped(content, widths[at] ?? 0)};
+      }),
+    );
+  }
   return table.toString().split('\n');
 }
 
@@ -77,21 +83,44 @@ function isSeparator(line: string): boolean {
   return line.startsWith('├');
 }
 
-/** The columns' natural widths, the widest made smaller until all fit; undefined when they cannot. */
+function pieces(text: string): {gap: string; piece: string}[] {
+  return [...text.matchAll(PIECE)].map(([, gap = '', piece = '']) => ({gap, piece}));
+}
+
+function longestPiece(text: string): number {
+  return Math.max(0, ...pieces(text).map(({piece}) => piece.length));
+}
+
+/** In lines of at most `width`, which the longest piece has. */
+function wrapped(text: string, width: number): string {
+  if (text.length <= width) return text;
+  const lines: string[] = [];
+  for (const {gap, piece} of pieces(text)) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + gap.length + piece.length <= width) {
+      lines[lines.length - 1] = last + gap + piece;
+    } else lines.push(piece);
+  }
+  return lines.join('\n');
+}
+
+/** The columns' natural widths, the widest that can wrap made smaller until all fit; undefined when they cannot. */
 function fittingWidths(
   rows: readonly (readonly string[])[],
   columns: number | undefined,
 ): readonly number[] | undefined {
-  const count = rows[0]?.length ?? 0;
-  const widths = Array.from({length: count}, (_, at) =>
-    Math.max(...rows.map((row) => (row[at] ?? '').length)),
-  );
+  const places = Array.from({length: rows[0]?.length ?? 0}, (_, at) => at);
+  const widest = (measure: (cell: string) => number) =>
+    places.map((at) => Math.max(...rows.map((row) => measure(row[at] ?? ''))));
+  const widths = widest((cell) => cell.length);
   if (columns === undefined) return widths;
+  const least = widest(longestPiece);
   let excess = widths.reduce((sum, width) => sum + width + FRAME_COLUMNS, 1) - columns;
   for (; excess > 0; excess--) {
-    const widest = widths.indexOf(Math.max(...widths));
-    if ((widths[widest] ?? 0) <= CELL_COLUMNS_MIN) return undefined;
-    widths[widest] = (widths[widest] ?? 0) - 1;
+    const shrinkable = places.filter((at) => (widths[at] ?? 0) > (least[at] ?? 0));
+    if (shrinkable.length === 0) return undefined;
+    const next = shrinkable.reduce((a, b) => ((widths[b] ?? 0) > (widths[a] ?? 0) ? b : a));
+    widths[next] = (widths[next] ?? 0) - 1;
   }
   return widths;
 }

@@ -111,27 +111,53 @@ describe('table', () => {
     const wide = {
       head: ['First', 'Second', 'Third'],
       rows: [
-        ['a'.repeat(20), 'b'.repeat(20), 'c'],
+        ['a'.repeat(20), 'two words and more', 'c'],
         ['x', 'y', 'z'],
       ],
     };
     expect(renderTable(wide, {columns: 28, hasColor: false})).toBe(
       [
-        '┌────────┬─────────────────┐',
-        '│ FIRST  │ aaaaaaaaaaaaaaa │',
-        '│        │ aaaaa           │',
-        '│ SECOND │ bbbbbbbbbbbbbbb │',
-        '│        │ bbbbb           │',
-        '│ THIRD  │ c               │',
-        '└────────┴─────────────────┘',
-        '┌────────┬─────────────────┐',
-        '│ FIRST  │ x               │',
-        '│ SECOND │ y               │',
-        '│ THIRD  │ z               │',
-        '└────────┴─────────────────┘',
+        '┌────────┬──────────────────────┐',
+        '│ FIRST  │ aaaaaaaaaaaaaaaaaaaa │',
+        '│ SECOND │ two words and more   │',
+        '│ THIRD  │ c                    │',
+        '└────────┴──────────────────────┘',
+        '┌────────┬──────────────────────┐',
+        '│ FIRST  │ x                    │',
+        '│ SECOND │ y                    │',
+        '│ THIRD  │ z                    │',
+        '└────────┴──────────────────────┘',
         '',
       ].join('\n'),
     );
+  });
+
+  it('Ensure that no id, number, address or size is ever split, however narrow the terminal is.', () => {
+    const row = [
+      '8e9e05c52164694d',
+      '20 kB',
+      'http://127.0.0.1:2379,http://10.0.0.1:2379',
+      'no space is left',
+    ];
+    const whole = ['8e9e05c52164694d', '20 kB', 'http://127.0.0.1:2379,', 'http://10.0.0.1:2379', 'space'];
+    for (let columns = 10; columns < 120; columns++) {
+      const text = renderTable(
+        {head: ['ID', 'DB Size', 'Addrs', 'Errors'], rows: [row]},
+        {columns, hasColor: false},
+      );
+      const lines = text.trimEnd().split('\n');
+      expect(new Set(lines.map((line) => line.length)).size).toBe(1);
+      for (const piece of whole) expect(text).toContain(piece);
+      const words = lines.flatMap((line) => line.split(/[^\w:/.,]+/)).filter((word) => word !== '');
+      const expected = ['ID', 'DB', 'SIZE', 'ADDRS', 'ERRORS', ...row.join(' ').split(/(?<=,) *| /)];
+      expect(
+        words
+          .join(' ')
+          .split(/(?<=,) *| /)
+          .filter((word) => word !== '')
+          .sort(),
+      ).toEqual(expected.sort());
+    }
   });
 
   it('Ensure that only a terminal with colour gets colour.', () => {
