@@ -190,6 +190,21 @@ export class MemoryDisk implements Disk {
     return twin;
   }
 
+  /** A disk with this content, all of it durable. Folders come before what is in them. */
+  static holding(
+    content: {readonly folders: readonly string[]; readonly files: ReadonlyMap<string, Uint8Array>},
+    options: MemoryDiskOptions = {},
+  ): MemoryDisk {
+    const disk = new MemoryDisk(options);
+    const add = (path: string, node: Node): void => {
+      disk.#names.set(path, node);
+      disk.#durableNames.set(path, node);
+    };
+    for (const folder of content.folders) add(folder, {kind: 'folder'});
+    for (const [path, bytes] of content.files) add(path, new FileNode(bytes));
+    return disk;
+  }
+
   /** What programs see in a file: for tests, outside all turns. */
   bytesOf(path: string): Buffer {
     return this.#file(normalize(path), 'read').current.view();

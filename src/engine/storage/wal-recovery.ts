@@ -4,12 +4,13 @@ import {assert, EngineError} from '../errors.ts';
 import type {Disk, DiskFile} from '../ports.ts';
 import type {HardState} from '../raft/message.ts';
 import type {Index, MemberId, Term} from '../types.ts';
+import {BATCH_HEADER_BYTES} from './wal-format.ts';
 import {type Replay, replayWal} from './wal-replay.ts';
 
 const ZERO_STEP_BYTES = 256 * 1024;
 
 /**
- * Puts zeros over an incomplete batch, and makes the last valid batch durable. It may stand in the system's cache
+ * Puts zeros over an incomplete batch, its header last, and makes the last valid batch durable. It may stand in the system's cache
  * only: its sync may never have been asked for, or have failed (then the cache counts as clean, and a sync alone
  * would do nothing). So it is written again. Needs no space; a crash in the midst leaves a state that is judged
  * the same again.
@@ -18,15 +19,25 @@ export async function restoreTail(file: DiskFile, replay: Replay): Promise<void>
   const {verdict, lastBatchOffset, end, tailOffset} = replay;
   assert(lastBatchOffset !== undefined, 'a log that is written on has a valid batch at its end');
   if (verdict.kind === 'torn') {
-    for (let done = 0; done < verdict.bytes; done += ZERO_STEP_BYTES) {
-      const zeros = Buffer.alloc(Math.min(ZERO_STEP_BYTES, verdict.bytes - done));
-      await file.write(tailOffset + done, [zeros]);
+    const behindHeader = tailOffset + BATCH_HEADER_BYTES;
+    const tornEnd = tailOffset + verdict.bytes;
+    if (behindHeader < tornEnd) {
+      await writeZeros(file, behindHeader, tornEnd);
+      // A header of which only the front is gone says nothing any more: then nothing may stand behind it.
+      await file.sync();
     }
+    await writeZeros(file, tailOffset, Math.min(behindHeader, tornEnd));
   }
   const lastBatch = await file.read(lastBatchOffset, end - lastBatchOffset);
   assert(lastBatch.length === end - lastBatchOffset, 'the last batch is still there');
   await file.write(lastBatchOffset, [lastBatch]);
   await file.sync();
+}
+
+async function writeZeros(file: DiskFile, from: number, to: number): Promise<void> {
+  for (let at = from; at < to; at += ZERO_STEP_BYTES) {
+    await file.write(at, [Buffer.alloc(Math.min(ZERO_STEP_BYTES, to - at))]);
+  }
 }
 
 /**

@@ -259,6 +259,41 @@ describe('the log under power failures', () => {
     }
   });
 
+  it('Ensure that a recovery that is cut short at any byte of what it clears is recovered from.', async () => {
+    const path = 'wal/0000000000000001.wal';
+    const whole = new MemoryDisk();
+    const wal = await createWal(whole, 8192);
+    const first = {entries: entries(1, 2, 1), hardState: hard(1, 0), sync: true};
+    await wal.append(first);
+    const model = new WalModel();
+    model.apply(first);
+    const before = Buffer.from(whole.bytesOf(path));
+    await wal.append({entries: [entry(3, 1, Buffer.alloc(1500, 0xee))], hardState: hard(1, 2), sync: true});
+    const start = firstDifference(before, whole.bytesOf(path));
+    // The last sector of the batch, with its trailer, never came.
+    whole.tamper(path, start + 1024, before.subarray(start + 1024));
+    let images = 0;
+    for (let lives = 0; ; lives++) {
+      for (let kept = 0; kept <= 1100; kept += 13) {
+        const {disk} = mortalDisk(whole, lives);
+        const isDone = await openWal(disk).then(
+          () => true,
+          (error: unknown) => {
+            if (error instanceof PowerLost) return false;
+            throw error;
+          },
+        );
+        if (isDone) {
+          expect(images).toBeGreaterThan(200);
+          return;
+        }
+        const {contents} = await openWal(disk.crash(tearLastWrite(kept)));
+        expect(difference(contents, model), `after ${lives} operations, ${kept} bytes kept`).toBeUndefined();
+        images++;
+      }
+    }
+  });
+
   it('Ensure that a segment begun but not named, and one named but not durable, are no part of the log.', async () => {
     const {disk} = mortalDisk(undefined, Number.POSITIVE_INFINITY);
     const model = new WalModel();
