@@ -218,6 +218,7 @@ function toServerConfig(config: Config): ServerConfig {
     quotaBackendBytes: config.quotaBackendBytes,
     autoCompaction: config.autoCompaction,
     strictReconfigCheck: config.strictReconfigCheck,
+    maxLearners: config.maxLearners,
     watchProgressNotifyIntervalMs: config.watchProgressNotifyIntervalMs,
   };
 }

@@ -81,7 +81,6 @@ const IGNORED: Readonly<Record<string, readonly string[]>> = {
     'grpc-keepalive-min-time',
     'grpc-keepalive-timeout',
     'max-concurrent-streams',
-    'max-learners',
     'metrics',
     'raft-read-timeout',
     'raft-write-timeout',

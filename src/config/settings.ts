@@ -125,6 +125,14 @@ export const SETTINGS = {
     isBoolean: true,
     parse: parseBoolean,
   }),
+  maxLearners: setting({
+    flag: 'max-learners',
+    group: 'Cluster',
+    default: '1',
+    unit: 'learners',
+    help: "Learners the cluster may have at a time. The leader's setting counts, so give all members the same.",
+    parse: (text) => parseWhole(text, {min: 0, max: COUNT_MAX, unit: 'learners'}),
+  }),
   heartbeatIntervalMs: setting({
     flag: 'heartbeat-interval',
     group: 'Raft',

@@ -120,7 +120,7 @@ export const PROPOSALS_WAITING_BYTES_MAX = 64 * MIB;
 export const REQUEST_TIMEOUT_BASE_MS = 5_000;
 /** etcd's largest lease TTL, seconds. */
 export const LEASE_TTL_MAX_SECONDS = 9_000_000_000;
-/** Learners a cluster may have (etcd's). */
+/** Learners a cluster may have where the entry that adds one does not say its proposer's --max-learners. */
 export const LEARNERS_MAX = 1;
 
 // ---- Watch --------------------------------------------------------------------------------------------------

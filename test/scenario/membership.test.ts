@@ -33,6 +33,34 @@ describe('changes of the member list', () => {
     });
   });
 
+  it("Ensure that the leader's bound of learners counts, whatever the members that apply the change have.", async () => {
+    await Scenario.play({}, async (world) => {
+      const [generous, ...others] = world.cluster.members;
+      generous.kill({landed: false});
+      generous.config = {...generous.config, maxLearners: 2};
+      generous.start();
+      await world.published(generous);
+      const lead = async (member: SimulatedMember) => {
+        if (world.leader === member) return;
+        await world.cluster.drive(serverOf(world.leader).moveLeader(idOf(member)));
+      };
+      const add = (place: number) =>
+        codeOf(serverOf(others[0]).memberAdd({peerURLs: [`http://m${place}:2380`], isLearner: true}));
+      await lead(generous);
+      await world.cluster.pass(6_000);
+      expect(await world.cluster.drive(add(8))).toBe('ok');
+      // Side by side: the second of them finds the first in its way.
+      const both = [add(9), add(10)];
+      expect((await world.cluster.drive(Promise.all(both))).sort()).toEqual(['ok', 'tooManyLearners']);
+      for (const member of world.cluster.members) expect(await listAt(world, member)).toHaveLength(5);
+      const [learner] = (await listAt(world, generous)).filter(({isLearner}) => isLearner);
+      await world.cluster.drive(serverOf(generous).memberRemove(learner.id));
+      await lead(others[1]);
+      await world.cluster.pass(6_000);
+      expect(await world.cluster.drive(add(11))).toBe('tooManyLearners');
+    });
+  });
+
   it('Ensure that the strict check refuses to add a voter while one is away.', async () => {
     await Scenario.play({}, async (world) => {
       const strict = world.cluster.members[1];

@@ -419,6 +419,7 @@ export class SimulatedCluster {
       quotaBackendBytes: 0,
       autoCompaction: {mode: 'off'},
       strictReconfigCheck: place % 2 === 0,
+      maxLearners: 1,
       watchProgressNotifyIntervalMs: 700,
     };
   }

@@ -101,6 +101,7 @@ function makeMembershipRouter({
     clock,
     random,
     strict: config.strictReconfigCheck,
+    learnersMax: config.maxLearners,
     timeoutMs,
     raftStatus: () => loop().status(),
     proposeConfChange: (change) => loop().proposeConfChange(change),

@@ -19,8 +19,8 @@ const HEADER_BYTES = 17;
 
 /** Layout: version, proposer (u64 BE), request id (f64 BE), then the change as JSON with ids in hex. */
 export function encodeMembershipRequest(request: MembershipRequest): Uint8Array {
-  const {member, type} = request.change;
-  const json = JSON.stringify({type, member: {...member, id: member.id.toString(16)}});
+  const {member, type, learnersMax} = request.change;
+  const json = JSON.stringify({type, member: {...member, id: member.id.toString(16)}, learnersMax});
   const bytes = Buffer.allocUnsafe(HEADER_BYTES + Buffer.byteLength(json));
   bytes[0] = VERSION;
   bytes.writeBigUInt64BE(request.proposer, 1);
@@ -41,10 +41,10 @@ export function decodeMembershipRequest(context: Uint8Array): MembershipRequest 
       supported: String(VERSION),
     });
   }
-  const {type, member} = JSON.parse(bytes.toString('utf8', HEADER_BYTES));
+  const {type, member, learnersMax} = JSON.parse(bytes.toString('utf8', HEADER_BYTES));
   return {
     proposer: bytes.readBigUInt64BE(1),
     requestId: bytes.readDoubleBE(9),
-    change: {type, member: {...member, id: BigInt(`0x${member.id}`)}},
+    change: {type, member: {...member, id: BigInt(`0x${member.id}`)}, learnersMax},
   };
 }

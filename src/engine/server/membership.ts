@@ -21,6 +21,7 @@ export interface MembershipOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly strict: boolean;
+  readonly learnersMax: number;
   readonly timeoutMs: number;
   readonly raftStatus: () => RaftStatus;
   /** Resolves with whether raft took it. */
@@ -46,9 +47,10 @@ export class Membership {
     const {peerURLs, isLearner} = request;
     checkPeerUrls(peerURLs);
     const member = {id: this.#newId(), name: '', peerURLs, clientURLs: [], isLearner};
-    this.#check({type: 'add', member});
+    const change = {type: 'add', member, learnersMax: this.#options.learnersMax} as const;
+    this.#check(change);
     if (this.#options.strict) this.#checkBeforeAdd(isLearner);
-    await this.#change({type: 'add', member});
+    await this.#change(change);
     return member;
   }
 

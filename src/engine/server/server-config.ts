@@ -20,6 +20,7 @@ export interface ServerConfig {
     | {readonly mode: 'periodic'; readonly retentionMs: number}
     | {readonly mode: 'revision'; readonly retentionRevisions: number};
   readonly strictReconfigCheck: boolean;
+  readonly maxLearners: number;
   readonly watchProgressNotifyIntervalMs: number;
 }
 

@@ -14,6 +14,8 @@ import {decodeMember, encodeMember, encodeMemberKey} from './member-record.ts';
 export interface MembershipChange {
   readonly type: 'add' | 'promote' | 'remove' | 'update';
   readonly member: Member;
+  /** Of an `add`: the proposer's bound of learners, which all members go by, whatever theirs is. */
+  readonly learnersMax?: number | undefined;
 }
 
 export class Members {
@@ -49,14 +51,14 @@ export class Members {
   }
 
   /** Why the change is refused in the present state; asked before proposing and again when it is applied. */
-  check({type, member}: MembershipChange): EngineError | undefined {
+  check({type, member, learnersMax = LEARNERS_MAX}: MembershipChange): EngineError | undefined {
     if (this.#removed.has(member.id)) return new EngineError({code: 'memberNotFound'});
     const known = this.#members.get(member.id);
     if (type === 'add') {
       if (known !== undefined) return new EngineError({code: 'memberExists'});
       const learners = this.list().filter(({isLearner}) => isLearner).length;
       if (this.#hasPeerUrl(member)) return new EngineError({code: 'peerUrlExists'});
-      if (member.isLearner && learners >= LEARNERS_MAX) return new EngineError({code: 'tooManyLearners'});
+      if (member.isLearner && learners >= learnersMax) return new EngineError({code: 'tooManyLearners'});
       return undefined;
     }
     if (known === undefined) return new EngineError({code: 'memberNotFound'});

@@ -49,6 +49,7 @@ describe('config', () => {
       initialClusterState: 'new',
       initialClusterToken: 'etcd-cluster',
       strictReconfigCheck: true,
+      maxLearners: 1,
       heartbeatIntervalMs: 100,
       electionTimeoutMs: 1000,
       snapshotCount: 10_000,
@@ -145,6 +146,8 @@ describe('config', () => {
   it('Ensure that booleans take their value only behind an equals sign, as in Go.', () => {
     expect(configOf('--strict-reconfig-check').strictReconfigCheck).toBe(true);
     expect(configOf('-strict-reconfig-check=F').strictReconfigCheck).toBe(false);
+    expect(configOf('--max-learners=3').maxLearners).toBe(3);
+    expect(refusal({argv: ['--max-learners=-1']})).toMatch(/--max-learners=-1/);
     expect(refusal({argv: ['--strict-reconfig-check', 'false']})).toBe(
       "'false' is not a flag, and serve takes nothing else",
     );

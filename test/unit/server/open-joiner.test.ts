@@ -48,6 +48,7 @@ const CONFIG: ServerConfig = {
   quotaBackendBytes: 0,
   autoCompaction: {mode: 'off'},
   strictReconfigCheck: true,
+  maxLearners: 1,
   watchProgressNotifyIntervalMs: 600_000,
 };
 
