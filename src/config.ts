@@ -42,6 +42,11 @@ export interface ParsedConfig {
   readonly config: Config;
   /** One line each, for the log. */
   readonly warnings: readonly string[];
+  /**
+   * Why a member that has no data yet cannot begin with these settings. One that has data does not need them: as in
+   * etcd, its cluster is in its data folder.
+   */
+  readonly clusterProblem: EngineError | undefined;
 }
 
 /** Variables of etcd that are no settings of its server. */
@@ -89,7 +94,7 @@ export function parseConfig(sources: ConfigSources): ParsedConfig {
     sources.file === undefined ? fromFlagsAndEnvironment(sources, warnings) : fromFile(sources, warnings);
   const values = parseValues(found);
   const config = crossCheck(values, found, warnings);
-  return {config: Object.freeze(config), warnings};
+  return {config: Object.freeze(config), warnings, clusterProblem: clusterProblem(values, found)};
 }
 
 /** @throws BadValue for a flag that is none */
@@ -238,7 +243,6 @@ function withLabel<Value>(key: SettingKey, found: Found, text: string, parse: ()
 function crossCheck(values: Values, found: Found, warnings: string[]): Config {
   checkTimes(values, found);
   checkListeners(values, found);
-  checkCluster(values, found);
   for (const url of values.advertiseClientUrls) {
     const endpoint = parseEndpointUrl(url);
     if (typeof endpoint !== 'string' && endpoint.kind === 'tcp' && isWildcardHost(endpoint.host)) {
@@ -288,22 +292,23 @@ function checkListeners(values: Values, found: Found): void {
   }
 }
 
-function checkCluster(values: Values, found: Found): void {
+function clusterProblem(values: Values, found: Found): EngineError | undefined {
   const {name, initialCluster, initialAdvertisePeerUrls} = values;
   const self = initialCluster.find((member) => member.name === name);
   const label = labelOf('initialCluster', found);
   if (self === undefined) {
     const names = initialCluster.map((member) => member.name).join(', ');
-    throw invalid(
+    return invalid(
       `${label} has no member named ${name} (it has ${names}); add ${name}=URL or set --name to one of them`,
     );
   }
   if (self.peerUrls.join() !== initialAdvertisePeerUrls.join()) {
-    throw invalid(
+    return invalid(
       `${label} gives ${name} the URL ${self.peerUrls.join(',')}, but ${labelOf('initialAdvertisePeerUrls', found)} is ` +
         `${initialAdvertisePeerUrls.join(',')}; both must be the same`,
     );
   }
+  return undefined;
 }
 
 // ---- Helpers ------------------------------------------------------------------------------------------------

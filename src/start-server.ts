@@ -4,6 +4,7 @@
  */
 
 import type {Config} from './config.ts';
+import type {EngineError} from './engine/errors.ts';
 import {NodeClock} from './engine/io/clock.ts';
 import {createSha1, createSha256} from './engine/io/digest.ts';
 import {NodeDisk} from './engine/io/disk.ts';
@@ -40,6 +41,8 @@ export interface RunningServer {
 export interface StartOptions {
   /** Lines for the log about settings that were ignored or are odd. */
   readonly warnings?: readonly string[];
+  /** What keeps a member without data from starting with this config, and one with data only warns of. */
+  readonly clusterProblem?: EngineError | undefined;
   /**
    * The member cannot go on (`error`), or was removed from the cluster (no error). The process should end: nothing
    * is served any more, and what was acknowledged is safe.
@@ -72,10 +75,16 @@ async function join(
   config: Config,
   logger: Logger,
   closers: (() => Promise<void>)[],
-  {onEnd}: StartOptions,
+  {onEnd, clusterProblem}: StartOptions,
 ): Promise<Omit<RunningServer, 'stop'>> {
   const metrics = createMetrics();
   const disk = new NodeDisk(config.dataDir);
+  if (clusterProblem !== undefined) {
+    // Before the folder is made: whoever mistyped a flag finds no trace of it.
+    if (!(await DataDir.isMade(disk))) throw clusterProblem;
+    const {message: reason} = clusterProblem;
+    logger.warn('settings of the first cluster are ignored: the data folder knows its cluster', {reason});
+  }
   const dataDir = await DataDir.open({disk, lock: lockFolder, logger: logger.child('data-dir')});
   closers.push(() => dataDir.close());
   const self: Self = {marker: dataDir.marker, replica: undefined};

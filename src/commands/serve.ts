@@ -1,11 +1,5 @@
 import {CONFIG_FILE_FLAG, environmentName, SETTINGS} from '../config/settings.ts';
-import {
-  type Config,
-  configFilePath,
-  type ParsedConfig,
-  parseConfig,
-  parseServerArguments,
-} from '../config.ts';
+import {configFilePath, type ParsedConfig, parseConfig, parseServerArguments} from '../config.ts';
 import {type Environment, KvdCommand} from './_shared/command.ts';
 import {CommandError, ExitCode} from './_shared/exit.ts';
 import {type Flag, textFlag} from './_shared/flags.ts';
@@ -38,8 +32,7 @@ counts. docs/CONFIG.md has the whole table.`;
   async run(): Promise<void> {
     const argv = this.argv.map(textOf);
     if (argv.some((word) => /^--?version(=true)?$/.test(word))) return this.#tellVersion();
-    const {config, warnings} = await readConfig(argv, this.context.environment);
-    await runServer(config, warnings);
+    await runServer(await readConfig(argv, this.context.environment));
   }
 
   print(): void {}
@@ -57,7 +50,7 @@ counts. docs/CONFIG.md has the whole table.`;
 }
 
 /** Returns when a signal has stopped the server, or it was removed from its cluster. @throws what it ended of */
-async function runServer(config: Config, warnings: readonly string[]): Promise<void> {
+async function runServer({config, warnings, clusterProblem}: ParsedConfig): Promise<void> {
   const {startServer} = await import('../start-server.ts');
   let settle: (failure: unknown) => void = () => {};
   const ended = new Promise<unknown>((resolve) => {
@@ -65,7 +58,7 @@ async function runServer(config: Config, warnings: readonly string[]): Promise<v
   });
   // A signal that comes while the server starts stops it once it has. A second one ends the process at once.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => settle(undefined));
-  const server = await startServer(config, {warnings, onEnd: settle});
+  const server = await startServer(config, {warnings, clusterProblem, onEnd: settle});
   const failure = await ended;
   await server.stop();
   if (failure !== undefined) throw failure;

@@ -2,7 +2,16 @@
 
 import {execFileSync, spawn, spawnSync} from 'node:child_process';
 import {once} from 'node:events';
-import {chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import {connect, createServer, type Server} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
@@ -170,6 +179,29 @@ describe('serve refuses', () => {
     );
     await made.start();
     expect((await calls.get('k'))?.value.toString()).toBe('v');
+  });
+
+  it('Ensure that flags that contradict each other about the first cluster only keep a fresh member from starting.', async () => {
+    const made = await member();
+    const contradiction = [
+      ['--initial-advertise-peer-urls=http://127.0.0.1:9', 'both must be the same'],
+      [`--initial-cluster=other=${made.peerUrl}`, 'has no member named'],
+    ];
+    for (const [flag, reason] of contradiction) {
+      expectOneLine(await run(serveArguments(made, flag)), 1, reason);
+      expect(existsSync(made.dataDir)).toBe(false);
+    }
+    await made.start();
+    using calls = new EtcdCalls(made.endpoint);
+    await calls.put('k', 'v');
+    await made.stop();
+    for (const [flag, reason] of contradiction) {
+      const again = await member({...made.options, extraArguments: [flag]});
+      await again.start();
+      expect((await calls.get('k'))?.value.toString()).toBe('v');
+      expect(again.logTail(100)).toContain(reason);
+      await again.stop();
+    }
   });
 
   it('Ensure that a folder without rights is named, for reading and for writing.', async () => {

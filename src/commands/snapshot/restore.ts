@@ -102,5 +102,10 @@ async function settings(
   const names = (Object.keys(SETTING_FLAGS) as (keyof typeof SETTING_FLAGS)[]).filter((name) =>
     given.has(name),
   );
-  return parseConfig({flags: new Map(names.map((name) => [name, flags[name]])), environment: {}}).config;
+  const {config, clusterProblem} = parseConfig({
+    flags: new Map(names.map((name) => [name, flags[name]])),
+    environment: {},
+  });
+  if (clusterProblem !== undefined) throw clusterProblem;
+  return config;
 }

@@ -80,6 +80,11 @@ export class DataDir {
     }
   }
 
+  /** Whether a member's data is there; without a look at whose it is, or whether it is in use. */
+  static async isMade(disk: Disk): Promise<boolean> {
+    return (await disk.exists('.')) && (await disk.exists(MARKER));
+  }
+
   /** Undefined: the folder is fresh, and `create` is still to come. */
   get marker(): DataDirMarker | undefined {
     return this.#marker;

@@ -28,7 +28,8 @@ const configOf = (...argv: string[]): Config => parse({argv}).config;
 
 function refusal(given: Given): string {
   try {
-    parse(given);
+    const {clusterProblem} = parse(given);
+    if (clusterProblem !== undefined) throw clusterProblem;
   } catch (error) {
     if (error instanceof EngineError && error.failure.code === 'configInvalid') return error.failure.detail;
     throw error;
