@@ -54,6 +54,7 @@ export function configOf(birth: Birth, snapshotCount = 20): ServerConfig {
     quotaBackendBytes: 0,
     autoCompaction: {mode: 'off'},
     strictReconfigCheck: true,
+    maxLearners: 1,
     watchProgressNotifyIntervalMs: 600_000,
   };
 }
