@@ -2,6 +2,7 @@ import {CONFIG_FILE_FLAG, environmentName, SETTINGS} from '../config/settings.ts
 import {configFilePath, type ParsedConfig, parseConfig, parseServerArguments} from '../config.ts';
 import {type Environment, KvdCommand} from './_shared/command.ts';
 import {CommandError, ExitCode} from './_shared/exit.ts';
+import {fileReason} from './_shared/file-error.ts';
 import {type Flag, textFlag} from './_shared/flags.ts';
 import {GLOBAL_FLAGS, variableNames} from './_shared/global-flags.ts';
 import {textOf} from './_shared/words.ts';
@@ -74,9 +75,8 @@ async function readConfig(argv: readonly string[], environment: Environment): Pr
 async function readConfigFile(path: string): Promise<unknown> {
   const {readFile} = await import('node:fs/promises');
   const {parse} = await import('yaml');
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    const reason = error.code === 'ENOENT' ? 'there is no such file' : error.message;
-    throw new CommandError(ExitCode.error, `--${CONFIG_FILE_FLAG}=${path}: ${reason}`, error);
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw new CommandError(ExitCode.error, `--${CONFIG_FILE_FLAG}=${path}: ${fileReason(error)}`, error);
   });
   try {
     return parse(text);

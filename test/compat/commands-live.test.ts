@@ -2,7 +2,7 @@
 
 import {type ChildProcess, spawn, spawnSync} from 'node:child_process';
 import {once} from 'node:events';
-import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
+import {existsSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest';
@@ -222,9 +222,13 @@ describe('live commands', () => {
   });
 
   it('Ensure that a snapshot to a place that cannot be written says so and leaves nothing.', () => {
-    const {status, stderr} = run('snapshot', 'save', '/proc/nowhere/backup.db');
+    const nowhere = join(folder, 'nowhere');
+    const {status, stderr} = run('snapshot', 'save', join(nowhere, 'backup.db'));
     expect(status).toBe(5);
-    expect(stderr.toString()).toMatch(/^Error: ENOENT: [^\n]*\n$/);
+    expect(stderr.toString()).toBe(
+      `Error: write ${nowhere}/backup.db: no such file or directory; make the folder ${nowhere} first\n`,
+    );
+    expect(existsSync(nowhere)).toBe(false);
   });
 
   it('Ensure that the next endpoint is tried when one does not answer.', async () => {

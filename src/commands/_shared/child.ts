@@ -3,6 +3,7 @@
 import {type ChildProcess, spawn} from 'node:child_process';
 import {isatty} from 'node:tty';
 import {CommandError, ExitCode} from './exit.ts';
+import {fileReason} from './file-error.ts';
 import {textOf} from './words.ts';
 
 export interface ChildEnd {
@@ -38,7 +39,7 @@ export function runChild(
     const stopPassing = options.passSignals ? passSignals(child) : () => {};
     child.once('error', (error: NodeJS.ErrnoException) => {
       stopPassing();
-      const reason = error.code === 'ENOENT' ? 'executable file not found in $PATH' : error.message;
+      const reason = error.code === 'ENOENT' ? 'executable file not found in $PATH' : fileReason(error);
       reject(new CommandError(ExitCode.error, `exec: ${JSON.stringify(program)}: ${reason}`, error));
     });
     child.once('exit', (code, signal) => {

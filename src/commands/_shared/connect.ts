@@ -46,14 +46,9 @@ async function tlsOptions(
   }
   const isAsked = cert !== '' || cacert !== '' || !flags['insecure-transport'];
   if (!isAsked && !endpoints.some((endpoint) => /^(https|unixs):/.test(endpoint))) return undefined;
-  const {readFile} = await import('node:fs/promises');
-  const read = (path: string) =>
-    readFile(path).catch((error: Error) => {
-      throw new CommandError(ExitCode.badArguments, error.message, error);
-    });
+  const {readCertificates} = await import('./certificates.ts');
   return {
-    ...(cacert === '' ? {} : {ca: await read(cacert)}),
-    ...(cert === '' ? {} : {cert: await read(cert), key: await read(key)}),
+    ...(await readCertificates({cert, key, cacert})),
     rejectUnauthorized: !flags['insecure-skip-tls-verify'],
   };
 }

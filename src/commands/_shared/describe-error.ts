@@ -5,6 +5,7 @@ import {EngineError, type EngineFailure} from '../../engine/errors.ts';
 import {NoAnswerError} from '../../transport/client/no-answer.ts';
 import {GrpcError, GrpcStatus} from '../../transport/http2/grpc-status.ts';
 import {CommandError, ExitCode, UnknownNameError} from './exit.ts';
+import {fileReason, inWords, isFileError} from './file-error.ts';
 
 export interface Described {
   /** Empty: nothing is left to say. */
@@ -59,7 +60,7 @@ const FAILURES: {readonly [Code in EngineFailure['code']]?: (failure: Failure<Co
   clusterMismatch: ({detail}) => `this member does not belong to the cluster: ${detail}`,
   dataDirLocked: ({path}) => `${path} is in use by another kvd; stop that one, or choose another --data-dir`,
   dataDirUnusable: ({path, detail}) =>
-    `${path} cannot be used: ${detail}; choose another --data-dir or mend it`,
+    `${path} cannot be used: ${inWords(detail)}; choose another --data-dir or mend it`,
   dataDirOfEtcd: ({path}) =>
     `${path} is the data of an etcd, which kvd does not open; move it over while that etcd runs: ` +
     'etcdctl snapshot save FILE, then kvd snapshot restore FILE --data-dir=NEW',
@@ -70,7 +71,7 @@ const FAILURES: {readonly [Code in EngineFailure['code']]?: (failure: Failure<Co
   storeCorrupt: (failure) => `${failure.path} is damaged: ${failure.detail}; ${advice(failure)}`,
   snapshotInvalid: ({detail}) => detail,
   diskFull: ({path}) => `no space is left for ${path}; make room on that file system and start again`,
-  diskError: ({path, operation, detail}) => `${operation} ${path}: ${detail}`,
+  diskError: ({path, operation, detail}) => `${operation} ${path}: ${inWords(detail)}`,
 };
 
 /** The next command for whoever has damaged data. */
@@ -96,17 +97,10 @@ function describeFailure(error: EngineError): string {
   return describe === undefined ? error.message : describe(error.failure);
 }
 
-/** What to do about errors of the system; their own text says what and where. */
-const ADVICE: Readonly<Record<string, string>> = {
-  EACCES: 'this user may not; change the rights or the user',
-  ENOSPC: 'make room on that file system',
-};
-
 function describeSystemError(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const {code = ''} = error as NodeJS.ErrnoException;
-  const line = error.message.split('\n')[0] as string;
-  return Object.hasOwn(ADVICE, code) ? `${line}; ${ADVICE[code]}` : line;
+  if (isFileError(error) && error.path !== undefined)
+    return `${error.syscall} ${error.path}: ${fileReason(error)}`;
+  return error instanceof Error ? (error.message.split('\n')[0] as string) : String(error);
 }
 
 /** For calls whose failure etcdctl takes for a bad connection: lease timetolive, list and keep-alive. */

@@ -1,7 +1,8 @@
 /** A file opened for reading at any place. */
 
-import {open} from 'node:fs/promises';
-import {CommandError, ExitCode} from './exit.ts';
+import {type FileHandle, open} from 'node:fs/promises';
+import {ExitCode} from './exit.ts';
+import {cannotRead} from './file-error.ts';
 
 export interface ReadOnlyFile {
   /** May give less at the end of the file. */
@@ -12,10 +13,7 @@ export interface ReadOnlyFile {
 
 /** @throws CommandError 1 when it cannot be opened */
 export async function openReadOnly(path: string): Promise<ReadOnlyFile> {
-  const file = await open(path, 'r').catch((error: NodeJS.ErrnoException) => {
-    const reason = error.code === 'ENOENT' ? 'no such file or directory' : error.message;
-    throw new CommandError(ExitCode.error, `open ${path}: ${reason}`, error);
-  });
+  const file = await openFile(path);
   return {
     read: async (position, length) => {
       const {bytesRead, buffer} = await file.read(Buffer.allocUnsafe(length), 0, length, position);
@@ -24,4 +22,16 @@ export async function openReadOnly(path: string): Promise<ReadOnlyFile> {
     size: async () => (await file.stat()).size,
     close: () => file.close(),
   };
+}
+
+/** A folder can be opened, but not read. */
+async function openFile(path: string): Promise<FileHandle> {
+  try {
+    const file = await open(path, 'r');
+    if (!(await file.stat()).isDirectory()) return file;
+    await file.close();
+    throw Object.assign(new Error('it is a folder'), {code: 'EISDIR', syscall: 'open'});
+  } catch (error) {
+    throw cannotRead(path, error, ExitCode.error);
+  }
 }

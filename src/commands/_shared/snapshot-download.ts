@@ -4,6 +4,8 @@ import {createHash} from 'node:crypto';
 import {type FileHandle, open, rename, rm, stat} from 'node:fs/promises';
 import {dirname} from 'node:path';
 import type {SnapshotResponse} from '../../transport/proto/generated/maintenance.ts';
+import {ExitCode} from './exit.ts';
+import {cannotWrite, isFileError} from './file-error.ts';
 
 const DIGEST_BYTES = 32;
 /** The database is a whole number of these, so that the digest behind it can be told from it. */
@@ -23,7 +25,9 @@ export async function downloadSnapshot(
 ): Promise<Downloaded> {
   await refuseOthers(path);
   const unfinished = `${path}.part`;
-  const file = await open(unfinished, 'w', 0o600);
+  const file = await open(unfinished, 'w', 0o600).catch((error: unknown) => {
+    throw cannotWrite(path, error, ExitCode.io);
+  });
   try {
     const downloaded = await writeAll(parts, file, onProgress);
     await file.sync();
@@ -34,7 +38,7 @@ export async function downloadSnapshot(
   } catch (error) {
     await file.close().catch(() => undefined);
     await rm(unfinished, {force: true});
-    throw error;
+    throw isFileError(error) ? cannotWrite(path, error, ExitCode.io) : error;
   }
 }
 
