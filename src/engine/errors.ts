@@ -4,7 +4,10 @@
  * `assert` and ends the process.
  */
 
-export type EngineFailure =
+export type EngineFailure = RequestFailure | MemberFailure;
+
+/** What a request is answered with. */
+export type RequestFailure =
   // Requests that are wrong in themselves.
   | {code: 'emptyKey'}
   | {code: 'keyNotFound'}
@@ -50,7 +53,10 @@ export type EngineFailure =
   | {code: 'deadlineExceeded'}
   // Auth.
   | {code: 'authNotEnabled'}
-  | {code: 'notCapable'}
+  | {code: 'notCapable'};
+
+/** What keeps a member from starting, running, or making its files; a command that meets it tells the user. */
+export type MemberFailure =
   // Disk and files. `path` is as the user knows it; `offset` in bytes.
   | {code: 'diskFull'; path: string}
   | {code: 'diskError'; path: string; operation: string; detail: string}

@@ -133,7 +133,7 @@ describe('an added member', () => {
         await world.until(() => !added.isUp, 'its end');
         expect(world.cluster.ends.at(-1)?.error).toMatchObject({
           failure: {
-            code: 'clusterMismatch',
+            code: 'configInvalid',
             detail: expect.stringMatching(/--initial-cluster-state=existing$/),
           },
         });

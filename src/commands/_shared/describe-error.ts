@@ -1,7 +1,8 @@
 /** What went wrong, as one line for a human, and the exit code that goes with it. */
 
 import {didYouMean} from '../../config/nearest-name.ts';
-import {EngineError, type EngineFailure} from '../../engine/errors.ts';
+import {EngineError, type EngineFailure, type MemberFailure} from '../../engine/errors.ts';
+import {statusOf} from '../../transport/api/error-status.ts';
 import {NoAnswerError} from '../../transport/client/no-answer.ts';
 import {GrpcError, GrpcStatus} from '../../transport/http2/grpc-status.ts';
 import {CommandError, ExitCode, UnknownNameError} from './exit.ts';
@@ -52,10 +53,10 @@ const STATUS_NAMES: Readonly<Record<number, string>> = {
   [GrpcStatus.unauthenticated]: 'Unauthenticated',
 };
 
-type Failure<Code extends EngineFailure['code']> = Extract<EngineFailure, {code: Code}>;
+type Failure<Code extends MemberFailure['code']> = Extract<MemberFailure, {code: Code}>;
 
-/** The failures that a server meets when it starts or while it restores; the rest never gets here from a command. */
-const FAILURES: {readonly [Code in EngineFailure['code']]?: (failure: Failure<Code>) => string} = {
+/** The type makes it complete. */
+const FAILURES: {readonly [Code in MemberFailure['code']]: (failure: Failure<Code>) => string} = {
   configInvalid: ({detail}) => detail,
   clusterMismatch: ({detail}) => `this member does not belong to the cluster: ${detail}`,
   dataDirLocked: ({path}) => `${path} is in use by another kvd; stop that one, or choose another --data-dir`,
@@ -70,6 +71,7 @@ const FAILURES: {readonly [Code in EngineFailure['code']]?: (failure: Failure<Co
     `${failure.path} is damaged at byte ${failure.offset}: ${failure.detail}; ${advice(failure)}`,
   storeCorrupt: (failure) => `${failure.path} is damaged: ${failure.detail}; ${advice(failure)}`,
   snapshotInvalid: ({detail}) => detail,
+  exportFailed: ({detail}) => `the store could not be read for a snapshot: ${detail}; try again`,
   diskFull: ({path}) => `no space is left for ${path}; make room on that file system and start again`,
   diskError: ({path, operation, detail}) => `${operation} ${path}: ${inWords(detail)}`,
 };
@@ -92,9 +94,15 @@ function advice({remedy, dataDir = "this member's data"}: Failure<'walCorrupt' |
   }
 }
 
-function describeFailure(error: EngineError): string {
-  const describe = FAILURES[error.code] as ((failure: EngineFailure) => string) | undefined;
-  return describe === undefined ? error.message : describe(error.failure);
+/** What would answer a request has its text where requests are answered. */
+function describeFailure({failure}: EngineError): string {
+  if (!isMemberFailure(failure)) return statusOf(failure.code).message;
+  const describe = FAILURES[failure.code] as (failure: MemberFailure) => string;
+  return describe(failure);
+}
+
+function isMemberFailure(failure: EngineFailure): failure is MemberFailure {
+  return Object.hasOwn(FAILURES, failure.code);
 }
 
 function describeSystemError(error: unknown): string {

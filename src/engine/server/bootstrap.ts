@@ -124,9 +124,9 @@ function refuseIfAwaited(self: Member, {clusterId, members}: PeerAnswer & {type:
   });
   if (awaited === undefined) return;
   const detail =
-    `the cluster ${clusterId.toString(16)} has it in its list already, as ${awaited.id.toString(16)}, which has not ` +
-    'started yet: start it with --initial-cluster-state=existing';
-  throw new EngineError({code: 'clusterMismatch', detail});
+    `the cluster ${clusterId.toString(16)} of --initial-cluster has this member in its list already, as ` +
+    `${awaited.id.toString(16)}, which has not started yet: start it with --initial-cluster-state=existing`;
+  throw new EngineError({code: 'configInvalid', detail});
 }
 
 interface JoinOptions {

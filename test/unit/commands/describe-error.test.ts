@@ -1,37 +1,40 @@
-/** What is said of damaged data: where it is, and the next command. */
-
 import {describe, expect, it} from 'vitest';
 import {describeError} from '../../../src/commands/_shared/describe-error.ts';
-import {EngineError} from '../../../src/engine/errors.ts';
+import {EngineError, type MemberFailure} from '../../../src/engine/errors.ts';
 
-const LOG = {code: 'walCorrupt', path: '/d/wal/1.wal', offset: 512, detail: 'wrong checksum'} as const;
-const STORE = {code: 'storeCorrupt', path: '/d/store/1', detail: 'wrong checksum'} as const;
-const lineOf = (failure: ConstructorParameters<typeof EngineError>[0]) =>
-  describeError(new EngineError(failure)).line;
+const path = '/data';
+const detail = 'what is wrong';
 
-describe('damaged data', () => {
-  it('Ensure that a lone member is told to repair or to restore, and nothing of others.', () => {
-    const repair = lineOf({...LOG, remedy: 'repair', dataDir: '/d'});
-    expect(repair).toMatch(/^\/d\/wal\/1\.wal is damaged at byte 512: wrong checksum; /);
-    expect(repair).toContain('kvd wal repair --data-dir=/d');
-    expect(repair).toContain('kvd snapshot restore');
-    for (const failure of [LOG, STORE]) {
-      const restore = lineOf({...failure, remedy: 'restore', dataDir: '/d'});
-      expect(restore).toContain(failure.path);
-      expect(restore).toContain('kvd snapshot restore FILE --data-dir=/d');
-      expect(restore + repair).not.toMatch(/rejoin|member (add|remove)/);
-    }
-  });
+/** One of each: the type makes it complete. */
+const FAILURES: {readonly [Code in MemberFailure['code']]: Extract<MemberFailure, {code: Code}>} = {
+  diskFull: {code: 'diskFull', path},
+  diskError: {code: 'diskError', path, operation: 'write', detail},
+  walCorrupt: {code: 'walCorrupt', path, offset: 7, detail},
+  storeCorrupt: {code: 'storeCorrupt', path, detail},
+  snapshotInvalid: {code: 'snapshotInvalid', detail},
+  exportFailed: {code: 'exportFailed', detail},
+  dataDirLocked: {code: 'dataDirLocked', path},
+  dataDirUnusable: {code: 'dataDirUnusable', path, detail},
+  formatUnsupported: {code: 'formatUnsupported', path, found: '2', supported: '1'},
+  dataDirOfEtcd: {code: 'dataDirOfEtcd', path},
+  clusterMismatch: {code: 'clusterMismatch', detail},
+  configInvalid: {code: 'configInvalid', detail},
+};
 
-  it('Ensure that a member of many is told to rejoin, and both ways where nobody knows.', () => {
-    for (const failure of [LOG, STORE]) {
-      const rejoin = lineOf({...failure, remedy: 'rejoin', dataDir: '/d'});
-      expect(rejoin).toContain(failure.path);
-      expect(rejoin).toMatch(
-        /put \/d aside .*kvd member remove.* kvd member add.*--initial-cluster-state=existing/,
-      );
-      expect(rejoin).not.toContain('snapshot restore');
-      expect(lineOf(failure)).toMatch(/kvd member remove, .*kvd snapshot restore/);
-    }
+describe('descriptions of failures', () => {
+  it.each(Object.values(FAILURES))(
+    'Ensure that $code is told with its data, and not by its code.',
+    (failure) => {
+      const {line, exitCode} = describeError(new EngineError(failure));
+      expect(exitCode).toBe(1);
+      expect(line).not.toContain(failure.code);
+      if ('detail' in failure) expect(line).toContain(detail);
+      if ('path' in failure) expect(line).toContain(path);
+      expect(line).not.toContain('\n');
+    },
+  );
+
+  it('Ensure that what would answer a request is told as a client would hear it.', () => {
+    expect(describeError(new EngineError({code: 'stopped'})).line).toBe('etcdserver: server stopped');
   });
 });
