@@ -183,9 +183,13 @@ export const PEER_SNAPSHOT_CHUNK_BYTES = 256 * KIB;
 export const LEASE_EXPIRY_INTERVAL_MS = 500;
 /** Revokes on their way through the log at once: many leases that expire together must not drown the clients. */
 export const LEASE_REVOKES_IN_FLIGHT_MAX = 1_000;
+/** Leases that a leader begins, revokes or checkpoints before the loop runs again: a millisecond or two. */
+export const LEASE_SLICE = 500;
+/** Checkpoints on their way through the log at once: a million leases that are due together must not fill the inbox. */
+export const LEASE_CHECKPOINTS_IN_FLIGHT_MAX = 4;
 /** The shortest time between two checkpoints of one lease, milliseconds: short leases lose little by a failover. */
 export const LEASE_CHECKPOINT_INTERVAL_MIN_MS = 1_000;
-/** Leases of one checkpoint command (etcd's). */
+/** Renewals of one command that takes checkpoints back (etcd's size of a checkpoint). */
 export const LEASE_CHECKPOINT_BATCH = 1_000;
 
 // ---- Server -------------------------------------------------------------------------------------------------

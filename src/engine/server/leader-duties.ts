@@ -37,7 +37,7 @@ export class LeaderDuties {
     const {clock, logger, network} = ports;
     this.expirer = new LeaseExpirer({
       clock,
-      leases: () => stateMachine.lessor.leases(),
+      leases: () => stateMachine.lessor.all(),
       lease: (id) => stateMachine.lessor.lease(id),
       propose,
     });

@@ -170,20 +170,21 @@ export class Server {
   }): Promise<Answered<{ttlSeconds: number; grantedTtlSeconds: number; keys: readonly Uint8Array[]}>> {
     const ttlSeconds = await this.#replica.leases.remaining(request.id);
     await this.#replica.installer.available();
-    const {lessor, mvcc} = this.#replica;
+    const {lessor, mvcc, clock} = this.#replica;
     const lease = lessor.lease(request.id);
     const header = this.header();
     if (lease === undefined || ttlSeconds < 0) {
       return {header, result: {ttlSeconds: -1, grantedTtlSeconds: 0, keys: []}};
     }
-    const keys = request.keys ? mvcc.keysOfLease(request.id) : [];
+    const keys = request.keys ? await runSlices(mvcc.keysOfLeaseSlices(request.id), clock) : [];
     return {header, result: {ttlSeconds, grantedTtlSeconds: lease.ttlSeconds, keys}};
   }
 
   async leases(): Promise<Answered<readonly LeaseId[]>> {
     await this.#whole({linearizable: true});
-    const ids = [...this.#replica.lessor.leases()].map(({id}) => id);
-    return {header: this.header(), result: ids};
+    const {lessor, clock} = this.#replica;
+    const header = this.header();
+    return {header, result: await runSlices(lessor.idSlices(), clock)};
   }
 
   // ---- Members ----------------------------------------------------------------------------------------------

@@ -245,7 +245,7 @@ export class StateMachine {
     const {mvcc, lessor} = this;
     if (isStale(proposerTerm, term)) return done({type: 'leaseRevoke', isStale: true});
     if (!lessor.has(id)) return done(new EngineError({code: 'leaseNotFound'}));
-    const keys = lessor.keyTexts(id);
+    const keys = yield* lessor.keySlices(id);
     const txn = mvcc.beginWrite();
     const budget = new SliceBudget();
     for (let from = 0; from < keys.length; from += SLICE_KEYS) {

@@ -5,6 +5,7 @@ import type {Logger} from '../../../src/engine/ports.ts';
 import type {ApplyResult, CommandResponse} from '../../../src/engine/state-machine/apply-result.ts';
 import type {Command} from '../../../src/engine/state-machine/command.ts';
 import {decodeProposal, encodeProposal} from '../../../src/engine/state-machine/command-codec.ts';
+import type {LeaseRecord} from '../../../src/engine/state-machine/lease/lease-record.ts';
 import {StateMachine} from '../../../src/engine/state-machine/state-machine.ts';
 import type {
   DeleteRangeRequest,
@@ -115,6 +116,16 @@ export class Machine {
   reclaim(): void {
     const slices = this.mvcc.compactionSlices();
     if (slices !== undefined) run(slices);
+  }
+
+  /** All leases, by ascending id. */
+  leases(): LeaseRecord[] {
+    const {lessor} = this.stateMachine;
+    return run(lessor.idSlices()).flatMap((id) => lessor.lease(id) ?? []);
+  }
+
+  keysOfLease(id: bigint): string[] {
+    return run(this.mvcc.keysOfLeaseSlices(id)).map(text);
   }
 
   hashKv(revision = 0) {

@@ -52,7 +52,7 @@ function outcome({response, revision, leaseChanges}: ApplyResult): unknown {
 
 /** Everything that clients can ask for. */
 function shown(machine: Machine): unknown {
-  const {mvcc, stateMachine} = machine;
+  const {mvcc} = machine;
   const oldest = Math.max(1, mvcc.compactRevision());
   const revisions = Array.from({length: mvcc.currentRevision() - oldest + 1}, (_, i) => oldest + i);
   return revisions.map((revision) => [
@@ -61,7 +61,7 @@ function shown(machine: Machine): unknown {
     machine.get('a', 'c', {revision, limit: 1}),
     machine.get('\0', '\0', {revision, sortOrder: 2, sortTarget: 3}),
     mvcc.range(rangeOf('b', '\0', {revision, countOnly: true})).count,
-    stateMachine.lessor.leases().map(({id}) => mvcc.keysOfLease(id).map(text)),
+    machine.leases().map(({id}) => machine.keysOfLease(id)),
   ]);
 }
 
@@ -233,7 +233,7 @@ describe('pending deletions', () => {
     machine.apply({type: 'leaseGrant', id: 7n, ttlSeconds: 10});
     for (const key of ['a', 'b', 'c']) machine.put(key, '', {lease: 7n});
     machine.delete('a', 'c');
-    expect(machine.mvcc.keysOfLease(7n).map(text)).toEqual(['c']);
+    expect(machine.keysOfLease(7n)).toEqual(['c']);
     const {events, revision} = machine.apply({type: 'leaseRevoke', id: 7n, proposerTerm: 0});
     expect(events.map(tell)).toEqual([`del c@${revision}`]);
     settle(machine);

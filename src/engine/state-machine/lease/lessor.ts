@@ -6,7 +6,7 @@
  */
 
 import {assert, EngineError} from '../../errors.ts';
-import {fromLatin1} from '../../lib/bytes.ts';
+import {sortSlices} from '../../lib/sort-slices.ts';
 import {LEASE_TTL_MAX_SECONDS} from '../../limits.ts';
 import type {LeaseId} from '../../types.ts';
 import type {Effects} from '../effects.ts';
@@ -46,20 +46,23 @@ export class Lessor {
     return lease && toRecord(lease);
   }
 
-  /** All leases by ascending id. */
-  leases(): LeaseRecord[] {
-    return [...this.#leases.values()].map(toRecord).sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+  /** In no order that members agree on. Leases may come and go while its iterator stands. */
+  all(): Iterable<LeaseRecord> {
+    return this.#leases.values();
   }
 
-  /** The keys on a lease, as latin1, by ascending bytes; none for an unknown lease. */
-  keyTexts(id: LeaseId): string[] {
+  /** The ids of all leases at the first slice, ascending. */
+  *idSlices(): Generator<undefined, LeaseId[]> {
+    return yield* sortSlices([...this.#leases.keys()]);
+  }
+
+  /**
+   * The keys on a lease at the first slice, as latin1, by ascending bytes; none for an unknown lease. While a long
+   * command is being applied, some of its changes may show already.
+   */
+  *keySlices(id: LeaseId): Generator<undefined, string[]> {
     const lease = this.#leases.get(id);
-    return lease === undefined ? [] : [...lease.keys].sort();
-  }
-
-  /** The same as bytes. While a long command is being applied, some of its changes may show already. */
-  keys(id: LeaseId): Uint8Array[] {
-    return this.keyTexts(id).map(fromLatin1);
+    return lease === undefined ? [] : yield* sortSlices([...lease.keys]);
   }
 
   /** Why a grant would be refused. */

@@ -4,8 +4,8 @@
  */
 
 import {assert, EngineError} from '../../errors.ts';
-import {toLatin1} from '../../lib/bytes.ts';
-import {PENDING_DELETES_MAX} from '../../limits.ts';
+import {fromLatin1} from '../../lib/bytes.ts';
+import {PENDING_DELETES_MAX, SLICE_KEYS} from '../../limits.ts';
 import type {Logger} from '../../ports.ts';
 import type {
   DeleteRangeRequest,
@@ -158,10 +158,20 @@ export class MvccStore {
     return this.#historyStart;
   }
 
-  keysOfLease(id: LeaseId): Uint8Array[] {
-    if (this.reader.index.deletions.count === 0) return this.#lessor.keys(id);
-    const at = this.#currentRevision;
-    return this.#lessor.keys(id).filter((key) => this.reader.index.find(toLatin1(key), at) !== undefined);
+  /** The keys on a lease, ascending; none that were not there at the first slice. @throws EngineError timeoutWaitingForApply */
+  *keysOfLeaseSlices(id: LeaseId): Generator<undefined, Uint8Array[]> {
+    const {index} = this.reader;
+    const keys: Uint8Array[] = [];
+    let left = SLICE_KEYS;
+    for (const key of yield* this.#lessor.keySlices(id)) {
+      // One that is deleted and whose tombstone is to come still hangs on its lease.
+      if (index.find(key, this.#currentRevision) !== undefined) keys.push(fromLatin1(key));
+      if (--left > 0) continue;
+      yield;
+      this.reader.requireReadable(this.#currentRevision);
+      left = SLICE_KEYS;
+    }
+    return keys;
   }
 
   /** etcd's HashKV at a revision (0: the current one). @throws EngineError compacted, futureRevision */
