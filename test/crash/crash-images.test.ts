@@ -13,6 +13,7 @@ const SHARE = {
   piecesMax: 5,
   drawn: 10,
   tearStep: 41,
+  tearEdge: 0,
   checkEvery: 1,
   recoverEvery: 120,
   depth: 2,

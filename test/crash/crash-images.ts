@@ -17,8 +17,10 @@ export interface EnumerationOptions {
   readonly piecesMax: number;
   /** So many combinations are drawn where there are more. */
   readonly drawn: number;
-  /** Of the bytes of the last write, every so many-th is a place to tear it at. */
+  /** Of the bytes of the last write, every so many-th is a place to tear it at ... */
   readonly tearStep: number;
+  /** ... and so many at its beginning and at its end, each of them. */
+  readonly tearEdge: number;
 }
 
 /** What was counted: images that differ, and the combinations that there would have been. */
@@ -68,17 +70,24 @@ function* choices(
     const random = new SeededRandom(options.seed * 1_000_003 + options.boundary);
     for (let i = 0; i < options.drawn; i++) yield pieces.filter(() => random.below(2) === 1);
   }
-  yield* tornLastWrite(pieces, options.tearStep);
+  yield* tornLastWrite(pieces, options);
   yield* zeroExtended(state);
 }
 
-function* tornLastWrite(pieces: readonly Piece[], step: number): Generator<readonly Piece[]> {
+function* tornLastWrite(
+  pieces: readonly Piece[],
+  {tearStep, tearEdge}: EnumerationOptions,
+): Generator<readonly Piece[]> {
   const last = pieces.at(-1);
   if (last?.kind !== 'write') return;
   const write = pieces.filter((piece): piece is Piece & {kind: 'write'} => piece.event === last.event);
   const before = pieces.filter((piece) => piece.event !== last.event);
+  const from = write[0].position;
+  const length = last.position + last.bytes.length - from;
   for (const [i, sector] of write.entries()) {
-    for (let bytes = step; bytes < sector.bytes.length; bytes += step) {
+    for (let bytes = 1; bytes < sector.bytes.length; bytes++) {
+      const at = sector.position + bytes - from;
+      if (at % tearStep !== 0 && at >= tearEdge && at < length - tearEdge) continue;
       const torn = {...sector, bytes: sector.bytes.subarray(0, bytes)};
       yield [...before, ...write.slice(0, i), torn];
     }

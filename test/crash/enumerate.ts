@@ -94,11 +94,16 @@ async function walk({events, from, options, report, checker, place, depth}: Walk
       if (depth > 0 && report.checked % options.recoverEvery === 0) {
         const recorder = new Recorder(new CrashState({from: image}).names());
         await orExplain(here, () => recordStart(image, promised!, recorder));
-        const inner = {events: recorder.events, from: image, options, report, checker};
+        const inner = {events: recorder.events, from: image, options: within(options), report, checker};
         await walk({...inner, place: `${here}, its recovery`, depth: depth - 1});
       }
     }
   }
+}
+
+/** Of what a recovery leaves, fewer: there are many recoveries. */
+function within(options: CrashOptions): CrashOptions {
+  return {...options, piecesMax: Math.min(6, options.piecesMax), drawn: 8, tearEdge: 0, tearStep: 61};
 }
 
 async function orExplain(place: string, action: () => Promise<void>): Promise<void> {

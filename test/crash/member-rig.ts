@@ -14,6 +14,7 @@ import {
   type Ready,
 } from '../../src/engine/raft/message.ts';
 import {Applier} from '../../src/engine/server/applier.ts';
+import {foundCluster} from '../../src/engine/server/bootstrap.ts';
 import {LogWriter} from '../../src/engine/server/log-writer.ts';
 import type {OpenedMember} from '../../src/engine/server/open-member.ts';
 import {runSlices} from '../../src/engine/server/run-slices.ts';
@@ -53,6 +54,7 @@ export class MemberRig {
   #stored: Index = 0;
   readonly #hashes = new Map<Index, number>([[0, 0]]);
   #committed: Index = 0;
+  #isStopping = false;
   #tickets = 0;
   readonly #waiting = new Map<number, {model: WalModel; resolve: () => void}>();
   #ended: (error: unknown) => void = () => undefined;
@@ -76,6 +78,7 @@ export class MemberRig {
   }
 
   async start(): Promise<void> {
+    this.#isStopping = false;
     this.#end = new Promise((_resolve, reject) => {
       this.#ended = reject;
     });
@@ -96,11 +99,12 @@ export class MemberRig {
     });
     this.#applier = this.#makeApplier(opened, failed);
     this.#snapshotter = this.#makeSnapshotter(opened);
+    // A store that could not commit all of it is behind.
+    this.apply(this.#committed);
   }
 
   /** A founder's log begins with entries that add the founders; they are taken from what it writes. */
   async #expectFounding(): Promise<void> {
-    const {foundCluster} = await import('../../src/engine/server/bootstrap.ts');
     const {network, sha1} = portsOf(this.#machine, this.birth);
     const first = await foundCluster({config: configOf(this.birth), network, sha1, logger: silentLogger});
     this.#logs = [this.log];
@@ -129,8 +133,9 @@ export class MemberRig {
 
   /** Applies what is committed by `index`, and cuts the log where that is due. */
   apply(index: Index): void {
-    const entries = this.log.entries.filter((entry) => entry.index > this.#committed && entry.index <= index);
-    this.#parts.applier.apply(entries);
+    const {applier, opened} = this.#parts;
+    const {index: from} = opened.stateMachine.applied();
+    applier.apply(this.log.entries.filter((entry) => entry.index > from && entry.index <= index));
     this.#promise();
   }
 
@@ -188,12 +193,24 @@ export class MemberRig {
 
   async stop(): Promise<void> {
     const {opened, writer} = this.#parts;
+    this.#isStopping = true;
     await this.#orEnd(writer.drained());
     await this.#orEnd(opened.store.stop());
     this.#durable(opened.store.committed());
     await this.#orEnd(opened.close());
     this.#logs = [this.log];
     this.#promise();
+    this.#opened = undefined;
+  }
+
+  /** Takes down what is left of a member that failed; what that fails with is of no account any more. */
+  async giveUp(): Promise<void> {
+    if (this.#opened === undefined) return;
+    const {opened, writer} = this.#parts;
+    this.#isStopping = true;
+    for (const step of [() => writer.drained(), () => opened.store.stop(), () => opened.close()]) {
+      await Promise.allSettled([step()]);
+    }
     this.#opened = undefined;
   }
 
@@ -310,7 +327,9 @@ export class MemberRig {
     );
   }
 
+  /** As the loop does it: none once it has stopped. */
   #cut(point: Position): void {
+    if (this.#isStopping) return;
     this.#durable(this.#parts.opened.store.committed());
     this.#attempt({entries: [], hardState: this.log.hardState, snapshot: point});
     this.#parts.writer.compact(point);

@@ -205,6 +205,18 @@ export class MemoryDisk implements Disk {
     return disk;
   }
 
+  /** What programs see, for `holding`. */
+  content(): {readonly folders: readonly string[]; readonly files: ReadonlyMap<string, Buffer>} {
+    const folders: string[] = [];
+    const files = new Map<string, Buffer>();
+    for (const path of [...this.#names.keys()].sort()) {
+      const node = this.#names.get(path);
+      if (node?.kind === 'file') files.set(path, Buffer.from(node.current.view()));
+      else if (path !== '.') folders.push(path);
+    }
+    return {folders, files};
+  }
+
   /** What programs see in a file: for tests, outside all turns. */
   bytesOf(path: string): Buffer {
     return this.#file(normalize(path), 'read').current.view();
