@@ -1,5 +1,7 @@
 /** Sizes and shares as etcdctl prints them. Pure. */
 
+import {hex64} from '../../engine/lib/hex64.ts';
+
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB'];
 
 /** Powers of 1000: `20 kB`, `1.1 MB`; below 10 one decimal, unless it is a whole number of bytes. */
@@ -23,14 +25,10 @@ export function percentUnused(size: number, inUse: number): string {
 
 /** 16 digits with zeros in front. */
 export function hexId(id: bigint): string {
-  return bareHexId(id).padStart(16, '0');
+  return hex64(id).padStart(16, '0');
 }
 
 /** 16 columns with spaces in front. */
 export function spacedHexId(id: bigint): string {
-  return bareHexId(id).padStart(16, ' ');
-}
-
-export function bareHexId(id: bigint): string {
-  return BigInt.asUintN(64, id).toString(16);
+  return hex64(id).padStart(16, ' ');
 }

@@ -1,10 +1,10 @@
 import type {Config} from '../../config.ts';
+import {hex64} from '../../engine/lib/hex64.ts';
 import type {RestoreResult} from '../../engine/storage/snapshot-file/restore-snapshot.ts';
 import {argument, KvdCommand} from '../_shared/command.ts';
 import {badArguments} from '../_shared/exit.ts';
 import {booleanFlag, type FlagValues, textFlag, unsignedFlag} from '../_shared/flags.ts';
 import {GLOBAL_FLAGS} from '../_shared/global-flags.ts';
-import {bareHexId} from '../_shared/units.ts';
 import {textOf} from '../_shared/words.ts';
 
 /** Those that are settings of serve, too: the new member is started with the same. */
@@ -87,7 +87,7 @@ names and URLs. Keys, history, leases, users and roles are taken over; the membe
   /** On the standard error stream, as etcd's tool does: the standard output has no result. */
   print({dataDir, memberId, clusterId, members, revision}: RestoredSnapshot): void {
     this.terminal.warn(
-      `restored snapshot into ${dataDir}: member ${bareHexId(memberId)} of cluster ${bareHexId(clusterId)} ` +
+      `restored snapshot into ${dataDir}: member ${hex64(memberId)} of cluster ${hex64(clusterId)} ` +
         `with ${members.length} ${members.length === 1 ? 'member' : 'members'}, revision ${revision}`,
     );
   }

@@ -6,6 +6,7 @@
  */
 
 import type {Logger as Pino} from 'pino';
+import {hex64} from '../lib/hex64.ts';
 import type {LogField, LogFields, Logger} from '../ports.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'panic' | 'fatal';
@@ -97,7 +98,7 @@ function printableFields(fields: LogFields): Record<string, unknown> {
 
 /** A bigint is an id (members, clusters, leases) everywhere in kvd: ids are written as etcd writes them, in hex. */
 function printableField(field: LogField): unknown {
-  if (typeof field === 'bigint') return BigInt.asUintN(64, field).toString(16);
+  if (typeof field === 'bigint') return hex64(field);
   if (Array.isArray(field)) return field.map(printableField);
   return field;
 }

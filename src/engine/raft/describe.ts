@@ -1,6 +1,7 @@
 /** Raft's data as short text, for log lines and golden files. */
 
 import {toLatin1} from '../lib/bytes.ts';
+import {hex64} from '../lib/hex64.ts';
 import type {MemberId} from '../types.ts';
 import {decodeConfChange} from './conf-change.ts';
 import {type ConfChange, type ConfState, type Entry, EntryType, type Message} from './message.ts';
@@ -19,7 +20,7 @@ export function describeConf(conf: ConfState): string {
 /** `add-voter(4) remove(2) joint=explicit`; `leave-joint` for the empty change. */
 export function describeConfChange(change: ConfChange): string {
   const names = {addVoter: 'add-voter', addLearner: 'add-learner', remove: 'remove', update: 'update'};
-  const steps = change.steps.map(({type, memberId}) => `${names[type]}(${memberId})`);
+  const steps = change.steps.map(({type, memberId}) => `${names[type]}(${hex64(memberId)})`);
   if (steps.length === 0 && change.joint === 'auto') return 'leave-joint';
   return [...steps, ...(change.joint === 'auto' ? [] : [`joint=${change.joint}`])].join(' ');
 }
@@ -42,7 +43,7 @@ export function describeEntries(entries: readonly Entry[]): string {
 export function describeMessage(message: Message): string {
   const term = message.term === 0 ? '' : ` term=${message.term}`;
   const details = describeDetails(message);
-  return `${message.from}->${message.to} ${message.type}${term}${details === '' ? '' : ` ${details}`}`;
+  return `${hex64(message.from)}->${hex64(message.to)} ${message.type}${term}${details === '' ? '' : ` ${details}`}`;
 }
 
 function describeDetails(message: Message): string {
@@ -79,7 +80,7 @@ function describeDetails(message: Message): string {
     case 'readIndexResponse':
       return `context=${message.context} index=${message.index}`;
     case 'transferLeader':
-      return `to=${message.transferee}`;
+      return `to=${hex64(message.transferee)}`;
   }
 }
 
@@ -90,5 +91,5 @@ function describeProposal({type, payload}: {type: EntryType; payload: Uint8Array
 }
 
 function describeIds(ids: readonly MemberId[]): string {
-  return `(${ids.join(' ')})`;
+  return `(${ids.map(hex64).join(' ')})`;
 }

@@ -4,6 +4,7 @@
  */
 
 import {EngineError} from '../errors.ts';
+import {hex64} from '../lib/hex64.ts';
 import {JOIN_RETRY_MS, JOIN_TIMEOUT_MS, PEER_CALL_TIMEOUT_MS} from '../limits.ts';
 import type {Clock, Logger, PeerNetwork} from '../ports.ts';
 import {encodeConfChange} from '../raft/conf-change.ts';
@@ -109,7 +110,7 @@ async function refuseIfKnownAsStarted(options: {
     const isRemoved = answer.removed.includes(self.id);
     if (!isRemoved && (known === undefined || known.name === '')) continue;
     const detail =
-      `member ${self.id.toString(16)} (${known?.name || self.name}) has already been ${isRemoved ? 'removed' : 'bootstrapped'} ` +
+      `member ${hex64(self.id)} (${known?.name || self.name}) has already been ${isRemoved ? 'removed' : 'bootstrapped'} ` +
       'in this cluster, but its data dir is empty: remove it with `kvd member remove`, add it again with ' +
       '`kvd member add`, and start it with --initial-cluster-state=existing';
     throw new EngineError({code: 'clusterMismatch', detail});
@@ -124,8 +125,8 @@ function refuseIfAwaited(self: Member, {clusterId, members}: PeerAnswer & {type:
   });
   if (awaited === undefined) return;
   const detail =
-    `the cluster ${clusterId.toString(16)} of --initial-cluster has this member in its list already, as ` +
-    `${awaited.id.toString(16)}, which has not started yet: start it with --initial-cluster-state=existing`;
+    `the cluster ${hex64(clusterId)} of --initial-cluster has this member in its list already, as ` +
+    `${hex64(awaited.id)}, which has not started yet: start it with --initial-cluster-state=existing`;
   throw new EngineError({code: 'configInvalid', detail});
 }
 
@@ -143,7 +144,7 @@ export async function joinCluster(options: JoinOptions): Promise<FirstLog> {
   const self = members.find(({peerURLs}) => samePeerUrls([...peerURLs].sort(), own));
   if (self === undefined) {
     const detail =
-      `the cluster ${clusterId.toString(16)} has no member with the peer URLs ${own.join(',')}: ` +
+      `the cluster ${hex64(clusterId)} has no member with the peer URLs ${own.join(',')}: ` +
       'add it first with `kvd member add`';
     throw new EngineError({code: 'clusterMismatch', detail});
   }

@@ -4,6 +4,7 @@
  */
 
 import {EngineError} from '../errors.ts';
+import {hex64} from '../lib/hex64.ts';
 import type {MembershipChange} from '../state-machine/members.ts';
 import type {MemberId} from '../types.ts';
 
@@ -20,7 +21,7 @@ const HEADER_BYTES = 17;
 /** Layout: version, proposer (u64 BE), request id (f64 BE), then the change as JSON with ids in hex. */
 export function encodeMembershipRequest(request: MembershipRequest): Uint8Array {
   const {member, type, learnersMax} = request.change;
-  const json = JSON.stringify({type, member: {...member, id: member.id.toString(16)}, learnersMax});
+  const json = JSON.stringify({type, member: {...member, id: hex64(member.id)}, learnersMax});
   const bytes = Buffer.allocUnsafe(HEADER_BYTES + Buffer.byteLength(json));
   bytes[0] = VERSION;
   bytes.writeBigUInt64BE(request.proposer, 1);

@@ -5,6 +5,7 @@
  */
 
 import {assert, EngineError} from '../errors.ts';
+import {hex64} from '../lib/hex64.ts';
 import {decodeConfChange} from '../raft/conf-change.ts';
 import {type Entry, EntryType, type HardState} from '../raft/message.ts';
 import {Raft} from '../raft/raft.ts';
@@ -232,8 +233,8 @@ function openRaft(options: {
 function checkIdentity(identity: Identity, {metadata}: WalContents, {disk}: ServerPorts): void {
   if (metadata.clusterId === identity.clusterId && metadata.memberId === identity.memberId) return;
   const detail =
-    `it belongs to member ${identity.memberId.toString(16)} of cluster ${identity.clusterId.toString(16)}, ` +
-    `but its log to member ${metadata.memberId.toString(16)} of cluster ${metadata.clusterId.toString(16)}`;
+    `it belongs to member ${hex64(identity.memberId)} of cluster ${hex64(identity.clusterId)}, ` +
+    `but its log to member ${hex64(metadata.memberId)} of cluster ${hex64(metadata.clusterId)}`;
   throw new EngineError({code: 'dataDirUnusable', path: disk.userPath('.'), detail});
 }
 

@@ -5,6 +5,7 @@
 
 import {EngineError} from '../errors.ts';
 import {fromLatin1} from '../lib/bytes.ts';
+import {hex64} from '../lib/hex64.ts';
 import type {Member, MemberId} from '../types.ts';
 
 /** Who decides; the same shape as raft's, which this layer does not know. */
@@ -26,7 +27,7 @@ export const EMPTY_CONF_STATE: ConfState = {
 
 /** Lower-case hex without leading zeros, as etcd names members in its buckets. */
 export function encodeMemberKey(id: MemberId): Uint8Array {
-  return fromLatin1(id.toString(16));
+  return fromLatin1(hex64(id));
 }
 
 export function encodeMember({id, name, peerURLs, clientURLs, isLearner}: Member): Uint8Array {

@@ -5,6 +5,7 @@
 
 import {assert, EngineError} from '../errors.ts';
 import {fromLatin1, toLatin1} from '../lib/bytes.ts';
+import {hex64} from '../lib/hex64.ts';
 import {LEARNERS_MAX} from '../limits.ts';
 import type {Member, MemberId} from '../types.ts';
 import type {Effects} from './effects.ts';
@@ -94,8 +95,8 @@ export class Members {
     this.#members = new Map();
     for (const [key, value] of records.range('members', {})) {
       const member = decodeMember(value);
-      if (toLatin1(key) !== member.id.toString(16)) {
-        const detail = `member ${member.id.toString(16)} stands under the key ${toLatin1(key)}`;
+      if (toLatin1(key) !== hex64(member.id)) {
+        const detail = `member ${hex64(member.id)} stands under the key ${toLatin1(key)}`;
         throw new EngineError({code: 'storeCorrupt', path: 'members', detail});
       }
       this.#members.set(member.id, member);

@@ -13,6 +13,7 @@
 import {assert, EngineError} from '../errors.ts';
 import {asBuffer} from '../lib/bytes.ts';
 import {crc32c} from '../lib/crc32c.ts';
+import {hex64} from '../lib/hex64.ts';
 import type {Disk, Logger} from '../ports.ts';
 import type {ClusterId, MemberId} from '../types.ts';
 
@@ -159,8 +160,8 @@ function isOfNoAccount(name: string): boolean {
 function encodeMarker(marker: DataDirMarker): Uint8Array {
   const line = JSON.stringify({
     format: DATA_DIR_FORMAT,
-    clusterId: marker.clusterId.toString(16),
-    memberId: marker.memberId.toString(16),
+    clusterId: hex64(marker.clusterId),
+    memberId: hex64(marker.memberId),
     madeBy: marker.madeBy,
     isRestored: marker.isRestored,
   });

@@ -4,6 +4,7 @@
  */
 
 import {prefixEnd} from '../../engine/lib/bytes.ts';
+import {hex64} from '../../engine/lib/hex64.ts';
 import {EventType, SortOrder, SortTarget} from '../../engine/types.ts';
 import {GrpcError, GrpcStatus} from '../http2/grpc-status.ts';
 import type {KeyValue} from '../proto/generated/mvcc.ts';
@@ -26,7 +27,7 @@ export function contestPrefix(name: string | Uint8Array): Buffer {
 }
 
 export function contestKey(prefix: Uint8Array, leaseId: bigint): Buffer {
-  return Buffer.concat([prefix, Buffer.from(BigInt.asUintN(64, leaseId).toString(16))]);
+  return Buffer.concat([prefix, Buffer.from(hex64(leaseId))]);
 }
 
 /** The oldest key with the prefix: who holds the lock or leads. */

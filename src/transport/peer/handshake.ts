@@ -13,6 +13,7 @@
  * "whoever listens there". Pure.
  */
 
+import {hex64} from '../../engine/lib/hex64.ts';
 import {PEER_TOLD_URLS_BYTES_MAX, PEER_TOLD_URLS_MAX} from '../../engine/limits.ts';
 import type {ClusterId, MemberId} from '../../engine/types.ts';
 import {parsePeerUrl} from './peer-url.ts';
@@ -69,9 +70,9 @@ export function helloHeaders(hello: Hello): Record<string, string> {
   const urls = writeUrls(hello.peerUrls);
   return {
     [HEADER.protocol]: `${hello.protocol.min}-${hello.protocol.max}`,
-    [HEADER.cluster]: hex(hello.clusterId),
-    [HEADER.from]: hex(hello.memberId),
-    [HEADER.to]: hex(hello.to),
+    [HEADER.cluster]: hex64(hello.clusterId),
+    [HEADER.from]: hex64(hello.memberId),
+    [HEADER.to]: hex64(hello.to),
     ...(urls !== '' && {[HEADER.peerUrls]: urls}),
   };
 }
@@ -90,8 +91,8 @@ export function readHello(headers: HandshakeHeaders): Hello | undefined {
 export function welcomeHeaders(welcome: Welcome): Record<string, string> {
   return {
     [HEADER.protocol]: String(welcome.protocol),
-    [HEADER.cluster]: hex(welcome.clusterId),
-    [HEADER.from]: hex(welcome.memberId),
+    [HEADER.cluster]: hex64(welcome.clusterId),
+    [HEADER.from]: hex64(welcome.memberId),
   };
 }
 
@@ -123,7 +124,7 @@ export function judgeHello(options: {
   if (mismatch !== undefined) return mismatch;
   // Only now: `removed` ends the dialler, and another cluster's list of removed members says nothing about it.
   if (hello.memberId !== 0n && options.isRemoved(hello.memberId)) {
-    return {code: 'removed', detail: `member ${hex(hello.memberId)} was removed from this cluster`};
+    return {code: 'removed', detail: `member ${hex64(hello.memberId)} was removed from this cluster`};
   }
   return {version};
 }
@@ -132,15 +133,18 @@ function judgeIds(hello: Hello, self: PeerIdentity, purpose: PeerPurpose): Refus
   const isDiscovery = purpose === 'call';
   const isUnknown = hello.clusterId === 0n || self.clusterId === 0n;
   if (hello.clusterId !== self.clusterId ? !(isDiscovery && isUnknown) : isUnknown && !isDiscovery) {
-    return {code: 'cluster', detail: `cluster ${hex(hello.clusterId)} asked, ${hex(self.clusterId)} is here`};
+    return {
+      code: 'cluster',
+      detail: `cluster ${hex64(hello.clusterId)} asked, ${hex64(self.clusterId)} is here`,
+    };
   }
   if (hello.to !== 0n ? hello.to !== self.memberId : !isDiscovery) {
-    return {code: 'member', detail: `member ${hex(hello.to)} asked, ${hex(self.memberId)} is here`};
+    return {code: 'member', detail: `member ${hex64(hello.to)} asked, ${hex64(self.memberId)} is here`};
   }
   if (!isDiscovery && (hello.memberId === 0n || hello.memberId === self.memberId)) {
     return {
       code: 'member',
-      detail: `member ${hex(hello.memberId)} cannot be a peer of ${hex(self.memberId)}`,
+      detail: `member ${hex64(hello.memberId)} cannot be a peer of ${hex64(self.memberId)}`,
     };
   }
   return undefined;
@@ -153,10 +157,13 @@ export function judgeWelcome(options: {welcome: Welcome; hello: Hello}): Refusal
     return {code: 'protocol', detail: `version ${welcome.protocol} answered, which was not offered`};
   }
   if (hello.clusterId !== 0n && welcome.clusterId !== 0n && welcome.clusterId !== hello.clusterId) {
-    return {code: 'cluster', detail: `cluster ${hex(welcome.clusterId)} answered to ${hex(hello.clusterId)}`};
+    return {
+      code: 'cluster',
+      detail: `cluster ${hex64(welcome.clusterId)} answered to ${hex64(hello.clusterId)}`,
+    };
   }
   if (hello.to !== 0n && welcome.memberId !== hello.to) {
-    return {code: 'member', detail: `member ${hex(welcome.memberId)} answered to ${hex(hello.to)}`};
+    return {code: 'member', detail: `member ${hex64(welcome.memberId)} answered to ${hex64(hello.to)}`};
   }
   return undefined;
 }
@@ -171,11 +178,6 @@ export function readRefusal(headers: HandshakeHeaders): Refusal | undefined {
   const match = /^([a-z]+) ([\x20-\x7e]{0,500})$/.exec(text(headers[REFUSAL_HEADER]));
   if (match === null || !REFUSAL_CODES.includes(match[1])) return undefined;
   return {code: match[1] as RefusalCode, detail: match[2]};
-}
-
-/** Ids in logs and headers: lower-case hexadecimal, not padded, as etcd prints them. */
-export function hex(id: bigint): string {
-  return id.toString(16);
 }
 
 /** As many as there is room for; socket files may have any character in their names. */

@@ -2,12 +2,12 @@
 
 import type {WebSocket} from 'ws';
 import {AssertionError, EngineError} from '../../engine/errors.ts';
+import {hex64} from '../../engine/lib/hex64.ts';
 import {PEER_CALLS_MAX, PEER_PINGS_MISSED_MAX, PEER_QUEUE_BYTES_MAX} from '../../engine/limits.ts';
 import type {Logger, PeerHandlers} from '../../engine/ports.ts';
 import type {Message} from '../../engine/raft/message.ts';
 import type {MemberId} from '../../engine/types.ts';
 import {type Frame, failureOf, packAnswer, packFailure, unpackFrame} from './frame-codec.ts';
-import {hex} from './handshake.ts';
 import {decodeMessage, MalformedFrameError} from './message-codec.ts';
 import type {PeerMetrics} from './peer-metrics.ts';
 
@@ -108,7 +108,7 @@ export class IncomingLink {
     } catch (error) {
       if (error instanceof AssertionError) throw error;
       if (!(error instanceof EngineError)) {
-        this.#options.logger.error('call of peer failed', {peer: hex(this.from), reason: String(error)});
+        this.#options.logger.error('call of peer failed', {peer: hex64(this.from), reason: String(error)});
       }
       this.#reply(packFailure(id, failureOf(error)));
     } finally {
@@ -128,7 +128,7 @@ export class IncomingLink {
 
   #fail(reason: string): void {
     if (this.#isClosed) return;
-    this.#options.logger.warn('link from peer closed', {peer: hex(this.from), reason});
+    this.#options.logger.warn('link from peer closed', {peer: hex64(this.from), reason});
     this.terminate();
   }
 }

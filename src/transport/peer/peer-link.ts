@@ -13,6 +13,7 @@
 
 import type {WebSocket} from 'ws';
 import {assert, EngineError} from '../../engine/errors.ts';
+import {hex64} from '../../engine/lib/hex64.ts';
 import {
   PEER_BATCH_BYTES,
   PEER_DIAL_TIMEOUT_MS,
@@ -30,7 +31,7 @@ import type {MemberId} from '../../engine/types.ts';
 import type {TlsEnds} from '../tls.ts';
 import {type DialFailure, dial} from './dial.ts';
 import {packCall, packMessages, unpackFrame} from './frame-codec.ts';
-import {hex, PEER_PROTOCOL_RANGE, type PeerIdentity, type Refusal} from './handshake.ts';
+import {PEER_PROTOCOL_RANGE, type PeerIdentity, type Refusal} from './handshake.ts';
 import {encodeMessage, MalformedFrameError} from './message-codec.ts';
 import {PeerCalls} from './peer-calls.ts';
 import type {PeerMetrics} from './peer-metrics.ts';
@@ -222,7 +223,7 @@ export class PeerLink {
     socket.on('pong', () => this.#ponged());
     socket.on('error', (error) => this.#broken(socket, error.message));
     socket.on('close', () => this.#broken(socket, 'closed by the peer'));
-    logger.info('link to peer stands', {peer: hex(this.id), url: this.url?.text});
+    logger.info('link to peer stands', {peer: hex64(this.id), url: this.url?.text});
     this.#options.changed();
   }
 
@@ -302,7 +303,7 @@ export class PeerLink {
   #logOnce({reason, refusal}: DialFailure): void {
     if (reason === this.#loggedReason) return;
     this.#loggedReason = reason;
-    const fields = {peer: hex(this.id), url: this.url?.text, reason, refusal: refusal?.code};
+    const fields = {peer: hex64(this.id), url: this.url?.text, reason, refusal: refusal?.code};
     this.#options.logger.warn('no link to peer', fields);
   }
 }

@@ -10,6 +10,7 @@ import type {AddressInfo, Socket} from 'node:net';
 import {connect} from 'node:net';
 import type {Duplex} from 'node:stream';
 import {type WebSocket, WebSocketServer} from 'ws';
+import {hex64} from '../../engine/lib/hex64.ts';
 import {
   PEER_CONNECTIONS_MAX,
   PEER_FRAME_BYTES_MAX,
@@ -22,7 +23,6 @@ import {cannotListen} from '../listen-error.ts';
 import type {TlsEnds} from '../tls.ts';
 import {
   type Hello,
-  hex,
   judgeHello,
   PEER_PATHS,
   PEER_PROTOCOL_RANGE,
@@ -186,12 +186,12 @@ export class PeerListener {
 
   #refuse(socket: Duplex, from: MemberId, refusal: Refusal): void {
     const reason = writeRefusal(refusal);
-    const key = `${hex(from)} ${reason}`;
+    const key = `${hex64(from)} ${reason}`;
     if (!this.#loggedRefusals.has(key)) {
       if (this.#loggedRefusals.size >= PEER_REFUSALS_REMEMBERED) this.#loggedRefusals.clear();
       this.#loggedRefusals.add(key);
       this.#options.logger.warn('peer refused', {
-        peer: hex(from),
+        peer: hex64(from),
         refusal: refusal.code,
         reason: refusal.detail,
       });

@@ -5,6 +5,7 @@
 
 import type {WebSocket} from 'ws';
 import {EngineError} from '../../engine/errors.ts';
+import {hex64} from '../../engine/lib/hex64.ts';
 import {PEER_DIAL_TIMEOUT_MS, PEER_SNAPSHOT_STALL_MS} from '../../engine/limits.ts';
 import type {Clock, Logger, Metrics, Peer, PeerHandlers, PeerNetwork, Random} from '../../engine/ports.ts';
 import type {Message} from '../../engine/raft/message.ts';
@@ -14,7 +15,6 @@ import {DialError, dialOnce} from './dial.ts';
 import {packCall, unpackFrame} from './frame-codec.ts';
 import {
   type Hello,
-  hex,
   PEER_PROTOCOL_RANGE,
   type PeerIdentity,
   type PeerPurpose,
@@ -261,7 +261,7 @@ export class WebSocketPeerNetwork<Call, Answer> implements PeerNetwork<Message, 
     } catch (error) {
       if (!(error instanceof DialError)) throw error;
       const {refusal, reason} = error.failure;
-      const fields = {url: options.url.text, to: hex(options.to), reason};
+      const fields = {url: options.url.text, to: hex64(options.to), reason};
       this.#logger.debug('cannot reach peer', fields);
       if (refusal !== undefined) {
         throw new EngineError({code: 'clusterMismatch', detail: `${options.url.text}: ${reason}`}, error);

@@ -3,12 +3,12 @@
 import type {WebSocket} from 'ws';
 import {AssertionError, EngineError, type EngineFailure} from '../../engine/errors.ts';
 import {crc32c} from '../../engine/lib/crc32c.ts';
+import {hex64} from '../../engine/lib/hex64.ts';
 import {PEER_SNAPSHOT_QUEUE_CHUNKS} from '../../engine/limits.ts';
 import type {Clock, Logger, PeerHandlers} from '../../engine/ports.ts';
 import type {Message} from '../../engine/raft/message.ts';
 import type {MemberId} from '../../engine/types.ts';
 import {failureOf, unpackValue} from './frame-codec.ts';
-import {hex} from './handshake.ts';
 import {decodeMessage, MalformedFrameError} from './message-codec.ts';
 import type {PeerMetrics} from './peer-metrics.ts';
 import {readControl, type SnapshotControl, writeControl} from './snapshot-sender.ts';
@@ -79,7 +79,10 @@ export class SnapshotReceiver {
       this.#announcement = message;
     } catch (error) {
       if (!(error instanceof MalformedFrameError)) throw error;
-      this.#options.logger.warn('snapshot from peer refused', {peer: hex(this.from), reason: error.message});
+      this.#options.logger.warn('snapshot from peer refused', {
+        peer: hex64(this.from),
+        reason: error.message,
+      });
       this.fail({code: 'snapshotInvalid', detail: error.message});
       return;
     }
@@ -121,7 +124,7 @@ export class SnapshotReceiver {
       this.#socket.close(1000);
     } catch (error) {
       if (error instanceof AssertionError) throw error;
-      logger.warn('snapshot from peer failed', {peer: hex(this.from), reason: String(error)});
+      logger.warn('snapshot from peer failed', {peer: hex64(this.from), reason: String(error)});
       this.#say({type: 'failed', failure: failureOf(error)});
       this.#failure ??= new EngineError(failureOf(error));
       this.#socket.close(1011);

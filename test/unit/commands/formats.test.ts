@@ -3,13 +3,8 @@ import {goJson} from '../../../src/commands/_shared/go-json.ts';
 import {parseDecimal, parseLeaseId, parseMemberId} from '../../../src/commands/_shared/numbers.ts';
 import {namedRange} from '../../../src/commands/_shared/ranges.ts';
 import {renderTable} from '../../../src/commands/_shared/table.ts';
-import {
-  bareHexId,
-  formatBytes,
-  hexId,
-  percentUnused,
-  spacedHexId,
-} from '../../../src/commands/_shared/units.ts';
+import {formatBytes, hexId, percentUnused, spacedHexId} from '../../../src/commands/_shared/units.ts';
+import {hex64} from '../../../src/engine/lib/hex64.ts';
 
 describe('go json', () => {
   it('Ensure that 64-bit numbers are bare, bytes are base64 and undefined fields are left out.', () => {
@@ -54,7 +49,7 @@ describe('units', () => {
     expect(hexId(0x1234n)).toBe('0000000000001234');
     expect(hexId(-1n)).toBe('ffffffffffffffff');
     expect(spacedHexId(0xabcn)).toBe('             abc');
-    expect(bareHexId(2n ** 64n - 1n)).toBe('ffffffffffffffff');
+    expect(hex64(2n ** 64n - 1n)).toBe('ffffffffffffffff');
     expect(percentUnused(20_480, 16_384)).toBe('20%');
     expect(percentUnused(0, 0)).toBe('0%');
   });

@@ -1,11 +1,12 @@
 /** Views of what is asked of each endpoint: health, status, hash. */
 
 import {formatDuration} from '../../../config/duration.ts';
+import {hex64} from '../../../engine/lib/hex64.ts';
 import type {HashKVResponse, StatusResponse} from '../../../transport/proto/generated/maintenance.ts';
 import {goQuoteText} from '../go-quote.ts';
 import {messageJson} from '../lazy-message-json.ts';
 import type {View} from '../printer.ts';
-import {bareHexId, formatBytes, percentUnused} from '../units.ts';
+import {formatBytes, percentUnused} from '../units.ts';
 import {headerFields} from './header.ts';
 
 export interface EndpointHealth {
@@ -84,7 +85,7 @@ function statusRow({endpoint, status}: EndpointStatus): readonly string[] {
   const id = status.header?.memberId ?? 0n;
   return [
     endpoint,
-    bareHexId(id),
+    hex64(id),
     status.version,
     status.storageVersion,
     formatBytes(status.dbSize),

@@ -1,10 +1,11 @@
 /** Views of alarms, compaction, leadership transfer and snapshot files. */
 
+import {hex64} from '../../../engine/lib/hex64.ts';
 import type {SnapshotStatus} from '../../../engine/storage/snapshot-file/snapshot-status.ts';
 import type {AlarmResponse, MoveLeaderResponse} from '../../../transport/proto/generated/maintenance.ts';
 import {messageJson} from '../lazy-message-json.ts';
 import type {View} from '../printer.ts';
-import {bareHexId, formatBytes} from '../units.ts';
+import {formatBytes} from '../units.ts';
 import {headerFields, headerOnlyView} from './header.ts';
 
 const ALARM_NAMES: Readonly<Record<number, string>> = {0: 'NONE', 1: 'NOSPACE', 2: 'CORRUPT'};
@@ -32,7 +33,7 @@ export const alarmView: View<AlarmResponse> = {
 export function moveLeaderView(leader: bigint, target: bigint): View<MoveLeaderResponse> {
   return headerOnlyView({
     type: 'etcdserverpb.MoveLeaderResponse',
-    line: () => `Leadership transferred from ${bareHexId(leader)} to ${bareHexId(target)}`,
+    line: () => `Leadership transferred from ${hex64(leader)} to ${hex64(target)}`,
     encode: async (response) => {
       const {encodeMoveLeaderResponse} = await import('../../../transport/proto/generated/maintenance.ts');
       return encodeMoveLeaderResponse(response);

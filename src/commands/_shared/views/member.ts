@@ -1,5 +1,6 @@
 /** Views of the member list and of changes to it. */
 
+import {hex64} from '../../../engine/lib/hex64.ts';
 import type {
   Member,
   MemberAddResponse,
@@ -12,7 +13,7 @@ import type {JsonValue} from '../go-json.ts';
 import {goQuoteText} from '../go-quote.ts';
 import {messageJson} from '../lazy-message-json.ts';
 import type {Lines, Looks, View} from '../printer.ts';
-import {bareHexId, spacedHexId} from '../units.ts';
+import {spacedHexId} from '../units.ts';
 import {headerFields} from './header.ts';
 
 /** `member add`'s answer with what its text must repeat. */
@@ -25,7 +26,7 @@ const LIST = 'etcdserverpb.MemberListResponse';
 
 function memberRow(member: Member): readonly string[] {
   return [
-    bareHexId(member.ID),
+    hex64(member.ID),
     member.name === '' ? 'unstarted' : 'started',
     member.name,
     member.peerURLs.join(','),
@@ -125,7 +126,7 @@ function withHexIds(json: JsonValue): JsonValue {
   return Object.fromEntries(
     Object.entries(json).map(([key, value]) => {
       const isId = ID_KEYS.has(key) && typeof value === 'bigint';
-      return [key, isId ? bareHexId(value) : withHexIds(value)];
+      return [key, isId ? hex64(value) : withHexIds(value)];
     }),
   );
 }
