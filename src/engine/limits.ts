@@ -24,8 +24,11 @@ export const RAFT_LOG_BYTES_MAX = 256 * MIB;
 export const RAFT_LOG_CUT_BYTES_MIN = 64 * MIB;
 /** Reads waiting for their index at a leader: each is a batch of its asker's, so this many means nobody answers. */
 export const RAFT_PENDING_READS_MAX = 4_096;
-/** A commit that no entries follow is told to the followers after this time; with them it travels for nothing. */
-export const RAFT_COMMIT_NOTICE_MS = 1;
+/**
+ * For how long a leader puts off what may turn out to be superfluous: telling a commit, which the next entries
+ * carry anyway; asking those for a read whose answer a quorum does without.
+ */
+export const RAFT_POSTPONE_MS = 1;
 
 // ---- Log on disk --------------------------------------------------------------------------------------------
 
@@ -49,7 +52,7 @@ export const WAL_SLOW_SYNC_MS = 1_000;
 // ---- Store --------------------------------------------------------------------------------------------------
 
 /** The overlay is committed at the latest after this time: it bounds the log that a restart replays. */
-export const BACKEND_COMMIT_INTERVAL_MS = 100;
+export const BACKEND_COMMIT_INTERVAL_MS = 1_000;
 /** ... or after this many changed records. */
 export const BACKEND_COMMIT_RECORDS = 10_000;
 /** The overlay's bytes beyond which new proposals wait: the disk cannot keep up. */

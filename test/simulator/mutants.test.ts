@@ -92,6 +92,6 @@ describe('broken promises', () => {
         return apply(isHit ? {...entry, proposal: undefined} : entry);
       };
     });
-    expect(['state hash', 'state']).toContain(found);
+    expect(['state hash', 'state', 'assertion']).toContain(found);
   });
 });

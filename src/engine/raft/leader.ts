@@ -8,8 +8,14 @@ import {describeConfChange} from './describe.ts';
 import {type ConfChange, EntryType, type Message} from './message.ts';
 import type {Progress} from './progress.ts';
 import type {RaftState} from './raft-state.ts';
-import type {Read} from './read-index.ts';
-import {sendDueAppends, takeAppendResponse} from './replication.ts';
+import {
+  answerProvenReads,
+  beginReadRound,
+  isReadRoundDue,
+  openReadRound,
+  requestRead,
+} from './read-rounds.ts';
+import {awaitsCommit, sendDueAppends, sendHeartbeat, takeAppendResponse, tellCommit} from './replication.ts';
 
 /** The candidate has won. `isAlone`: by its own vote, which is not on disk yet. */
 export function startLeading(state: RaftState, {isAlone}: {isAlone: boolean}): void {
@@ -83,18 +89,21 @@ export function tickLeader(state: RaftState): void {
   state.heartbeatElapsed = 0;
   maybeLeaveJoint(state);
   // A round that lost its heartbeats is not waited for: the next beat begins one for all that wait.
-  if (state.reads.isWaiting && state.isCommittedInTerm) beginReadRound(state);
-  else broadcastHeartbeat(state);
+  if (state.reads.isWaiting && state.isCommittedInTerm) openReadRound(state);
+  broadcastHeartbeat(state);
+  answerProvenReads(state);
+}
+
+/** Carries the open read round to everybody. */
+function broadcastHeartbeat(state: RaftState): void {
+  state.narrowRound = 0;
+  for (const progress of state.tracker.all) if (progress.id !== state.id) sendHeartbeat(state, progress);
 }
 
 /** What became due since the last Ready. */
 export function sendDue(state: RaftState): void {
   if (isReadRoundDue(state)) beginReadRound(state);
   if (state.appendsDue) sendDueAppends(state);
-}
-
-export function isReadRoundDue(state: RaftState): boolean {
-  return state.reads.isWaiting && !state.reads.isRoundOpen && state.isCommittedInTerm;
 }
 
 // ---- The log ------------------------------------------------------------------------------------------------
@@ -121,14 +130,6 @@ function append(state: RaftState, type: EntryType, payload: Uint8Array): Index {
   return index;
 }
 
-/** A member's client waits until the member has applied this index: it must hear of the commit at once. */
-function awaitsCommit(state: RaftState, from: MemberId, index: Index): void {
-  const progress = state.tracker.get(from);
-  if (progress === undefined || progress.awaitedCommit >= index) return;
-  progress.awaitedCommit = index;
-  state.appendsDue = true;
-}
-
 /** The leader's own disk has more of the log: its own acknowledgement. */
 export function ownLogStored(state: RaftState): void {
   const {stored} = state.log.tail;
@@ -153,23 +154,6 @@ export function maybeCommit(state: RaftState): void {
   if (state.pendingConfIndex > before && state.pendingConfIndex <= agreed) tellCommit(state, agreed);
 }
 
-/** The highest commit index that somebody does not know of, though it has the entry; 0: nobody. */
-export function untoldCommit(state: RaftState): Index {
-  const {commit} = state.log;
-  for (const progress of state.tracker.all) {
-    if (progress.id !== state.id && progress.owesCommit(commit)) return commit;
-  }
-  return 0;
-}
-
-/** Whoever was not told of this commit by entries that followed it is told now. */
-export function tellCommit(state: RaftState, index: Index): void {
-  assert(index <= state.log.commit, 'told of a commit that is none');
-  if (index <= state.noticeUpTo) return;
-  state.noticeUpTo = index;
-  state.appendsDue = true;
-}
-
 // ---- Leadership ---------------------------------------------------------------------------------------------
 
 function takeHeartbeatResponse(state: RaftState, progress: Progress, readContext: number): void {
@@ -183,45 +167,6 @@ function takeHeartbeatResponse(state: RaftState, progress: Progress, readContext
   if (readContext <= progress.readAcked || readContext > state.reads.openRound) return;
   progress.readAcked = readContext;
   answerProvenReads(state);
-}
-
-function broadcastHeartbeat(state: RaftState): void {
-  const {id, term} = state;
-  const readContext = state.reads.openRound;
-  assert(readContext === 0 || state.isCommittedInTerm, 'a read round before a commit in the term');
-  for (const {id: to, match} of state.tracker.all) {
-    if (to === id) continue;
-    // Never beyond what the member acknowledged: its log may differ above.
-    const commit = Math.min(match, state.log.commit);
-    state.send({type: 'heartbeat', from: id, to, term, commit, readContext});
-  }
-}
-
-/** @returns false when too many reads wait */
-export function requestRead(state: RaftState, read: Read): boolean {
-  // Before a commit of this term the commit index may be behind what clients were told; then the read waits.
-  const isTaken = state.reads.add(read);
-  if (!isTaken) state.logger.warn('refused a read: too many wait', {from: read.from});
-  return isTaken;
-}
-
-function beginReadRound(state: RaftState): void {
-  assert(state.isCommittedInTerm, 'a read round before a commit in the term');
-  const round = state.reads.begin(state.log.commit);
-  const own = state.tracker.get(state.id);
-  if (own !== undefined) own.readAcked = round;
-  broadcastHeartbeat(state);
-  answerProvenReads(state);
-}
-
-function answerProvenReads(state: RaftState): void {
-  state.reads.proven(state.tracker.quorumReadAcked(), ({from, context}, index) => {
-    if (from === state.id) state.readStates.push({context, index});
-    else {
-      awaitsCommit(state, from, index);
-      state.send({type: 'readIndexResponse', from: state.id, to: from, term: 0, context, index});
-    }
-  });
 }
 
 /** Begins to hand over (thesis, section 3.10); proposals are dropped until it is done or an election time is over. */

@@ -34,6 +34,8 @@ export class Progress {
   sentCommit: Index = 0;
   /** The member's own clients wait for this index: a commit is told to it at once. */
   awaitedCommit: Index = 0;
+  /** The newest read round that was put to the member. */
+  readAsked = 0;
   /** The newest read round whose heartbeat the member has answered. */
   readAcked = 0;
   readonly inflights: Inflights;
@@ -64,6 +66,7 @@ export class Progress {
     this.recentActive = false;
     this.sentCommit = 0;
     this.awaitedCommit = 0;
+    this.readAsked = 0;
     this.readAcked = 0;
     this.#enter('probe');
   }

@@ -113,6 +113,8 @@ export class RaftState {
    */
   isTermUnsynced = false;
   readonly reads: ReadIndex;
+  /** The read round that was put to no more than a quorum and is open; 0: none. */
+  narrowRound = 0;
 
   // For the next Ready.
   messagesNow: Message[] = [];
@@ -245,6 +247,7 @@ export class RaftState {
     this.noticeUpTo = 0;
     this.isTermUnsynced = false;
     this.reads.clear();
+    this.narrowRound = 0;
     this.tracker.reset(this.log.lastIndex + 1);
   }
 

@@ -27,18 +27,14 @@ import {describeConfChange} from './describe.ts';
 import {stepFollower} from './follower.ts';
 import {
   confChanged,
-  isReadRoundDue,
   maybeLeaveJoint,
   ownLogStored,
   propose,
   proposeConfChange,
-  requestRead,
   sendDue,
   stepLeader,
-  tellCommit,
   tickLeader,
   transferLeadership,
-  untoldCommit,
 } from './leader.ts';
 import {
   type ConfChange,
@@ -49,13 +45,14 @@ import {
   type Message,
   type ReadState,
   type Ready,
-  type Role,
   type SnapshotMeta,
   type SoftState,
 } from './message.ts';
 import {isOutsideTerms, isWellFormed} from './message-check.ts';
-import type {ProgressState} from './progress.ts';
 import {type RaftLimits, RaftState, type Restored} from './raft-state.ts';
+import {isReadRoundDue, requestRead, widenReadRound} from './read-rounds.ts';
+import {tellCommit, untoldCommit} from './replication.ts';
+import {type RaftStatus, statusOf} from './status.ts';
 import {answerVote, isInLease, learnCommit, refuseOldPreVote} from './voter.ts';
 
 export interface RaftOptions {
@@ -70,34 +67,15 @@ export interface RaftOptions {
   readonly limits?: Partial<RaftLimits> | undefined;
 }
 
-export interface ProgressStatus {
-  readonly id: MemberId;
-  readonly match: Index;
-  readonly next: Index;
-  readonly state: ProgressState;
-  readonly recentActive: boolean;
-  readonly isLearner: boolean;
-  readonly pendingSnapshot: Index;
+/** See {@link Raft.postponed}. */
+export interface Postponed {
+  /** Not everybody who has this entry knows that it is committed; the next entries carry it. 0: everybody does. */
+  readonly commit: Index;
+  /** The read round that was put to a quorum alone, and is unanswered; 0: none. */
+  readonly readRound: number;
 }
 
-export interface RaftStatus {
-  readonly id: MemberId;
-  readonly term: Term;
-  readonly vote: MemberId;
-  readonly commit: Index;
-  readonly applied: Index;
-  readonly firstIndex: Index;
-  readonly lastIndex: Index;
-  readonly leader: MemberId;
-  readonly role: Role;
-  readonly confState: ConfState;
-  /** 0n: nobody. */
-  readonly transferee: MemberId;
-  /** 0: not on probation. */
-  readonly probation: Index;
-  /** Of a leader: all members, itself included, ascending by id. Else empty. */
-  readonly progress: readonly ProgressStatus[];
-}
+export const NOTHING_POSTPONED: Postponed = {commit: 0, readRound: 0};
 
 const NO_MESSAGES: Message[] = [];
 const NO_READ_STATES: ReadState[] = [];
@@ -193,18 +171,23 @@ export class Raft {
   }
 
   /**
-   * Of a leader: a commit index that is not yet told to everybody who has the entry; 0: none. It travels with the
-   * next entries. When there are none for a moment, call {@link tellCommit} with it.
+   * What a leader has put off in the hope that it need not be sent at all. Whoever drives raft hands the answer to
+   * {@link catchUpOn} a moment later.
    */
-  untoldCommit(): Index {
+  postponed(): Postponed {
     const state = this.#state;
-    return state.role === 'leader' ? untoldCommit(state) : 0;
+    if (state.role !== 'leader') return NOTHING_POSTPONED;
+    const commit = untoldCommit(state);
+    const {narrowRound} = state;
+    return commit === 0 && narrowRound === 0 ? NOTHING_POSTPONED : {commit, readRound: narrowRound};
   }
 
-  /** Spends messages on this commit index, from {@link untoldCommit}, where nothing has carried it yet. */
-  tellCommit(index: Index): void {
+  /** Sends what was postponed, as far as it is still needed. */
+  catchUpOn({commit, readRound}: Postponed): void {
     const state = this.#state;
-    if (state.role === 'leader' && index <= state.log.commit) tellCommit(state, index);
+    if (state.role !== 'leader') return;
+    if (commit <= state.log.commit) tellCommit(state, commit);
+    widenReadRound(state, readRound);
   }
 
   /** Stands for election now, as if the election timeout were over. */
@@ -374,36 +357,7 @@ export class Raft {
   }
 
   status(): RaftStatus {
-    const {id, term, vote, leader, role, transferee, probation, log, tracker} = this.#state;
-    const {commit, applied, firstIndex, lastIndex} = log;
-    const progress =
-      role !== 'leader'
-        ? []
-        : tracker.all.map((one) => ({
-            id: one.id,
-            match: one.match,
-            next: one.next,
-            state: one.state,
-            recentActive: one.recentActive,
-            isLearner: one.isLearner,
-            pendingSnapshot: one.pendingSnapshot,
-          }));
-    const confState = tracker.conf;
-    return {
-      id,
-      term,
-      vote,
-      leader,
-      role,
-      transferee,
-      probation,
-      commit,
-      applied,
-      firstIndex,
-      lastIndex,
-      confState,
-      progress,
-    };
+    return statusOf(this.#state);
   }
 
   /** Entries `from` to `to`, both included; they must be in memory (firstIndex to lastIndex). */

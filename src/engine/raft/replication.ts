@@ -4,7 +4,7 @@
  */
 
 import {assert} from '../errors.ts';
-import type {Index} from '../types.ts';
+import type {Index, MemberId} from '../types.ts';
 import type {Entry, Message} from './message.ts';
 import type {Progress} from './progress.ts';
 import type {RaftState} from './raft-state.ts';
@@ -53,6 +53,42 @@ function sendAppend(state: RaftState, progress: Progress): boolean {
   state.send({type: 'append', from: id, to: progress.id, term, previousIndex, previousTerm, entries, commit});
   progress.sent(previousIndex + entries.length, payloadBytes(entries), commit);
   return entries.length > 0;
+}
+
+export function sendHeartbeat(state: RaftState, progress: Progress): void {
+  const {id: from, term} = state;
+  const {id: to, match} = progress;
+  const readContext = state.reads.openRound;
+  assert(readContext === 0 || state.isCommittedInTerm, 'a read round before a commit in the term');
+  // Never beyond what the member acknowledged: its log may differ above.
+  const commit = Math.min(match, state.log.commit);
+  progress.readAsked = readContext;
+  state.send({type: 'heartbeat', from, to, term, commit, readContext});
+}
+
+/** The highest commit index that somebody does not know of, though it has the entry; 0: nobody. */
+export function untoldCommit(state: RaftState): Index {
+  const {commit} = state.log;
+  for (const progress of state.tracker.all) {
+    if (progress.id !== state.id && progress.owesCommit(commit)) return commit;
+  }
+  return 0;
+}
+
+/** Whoever was not told of this commit by entries that followed it is told now. */
+export function tellCommit(state: RaftState, index: Index): void {
+  assert(index <= state.log.commit, 'told of a commit that is none');
+  if (index <= state.noticeUpTo) return;
+  state.noticeUpTo = index;
+  state.appendsDue = true;
+}
+
+/** A member's client waits until the member has applied this index: it must hear of the commit at once. */
+export function awaitsCommit(state: RaftState, from: MemberId, index: Index): void {
+  const progress = state.tracker.get(from);
+  if (progress === undefined || progress.awaitedCommit >= index) return;
+  progress.awaitedCommit = index;
+  state.appendsDue = true;
 }
 
 function sendSnapshot(state: RaftState, progress: Progress): void {

@@ -69,11 +69,18 @@ export class MembershipRouter {
   }
 
   async #atLeader(operation: MemberOperation): Promise<MembershipAnswer> {
-    const {loop, network, timeoutMs} = this.#options;
+    const {loop, members, network, timeoutMs} = this.#options;
     const {isLeader, leader} = loop();
     if (isLeader) return this.changeHere(operation);
     if (leader === 0n) throw new EngineError({code: 'notLeader'});
-    const answer = await network.call(leader, {type: 'membership', operation}, timeoutMs);
+    const wasThere = operation.type === 'remove' && members().get(operation.id) !== undefined;
+    const answer = await network
+      .call(leader, {type: 'membership', operation}, timeoutMs)
+      .catch((error: unknown): PeerAnswer => {
+        // Whoever leads and removes itself may be gone before it answers; this member knows what became of it.
+        if (!wasThere || members().get(operation.id) !== undefined) throw error;
+        return {type: 'membership', added: 0n, members: members().list()};
+      });
     if (answer.type !== 'membership') throw new EngineError({code: 'notCapable'});
     return answer;
   }

@@ -8,7 +8,7 @@ import {EngineError} from '../errors.ts';
 import {LEARNER_READY_RATIO, MEMBERSHIP_RETRY_MS, PEER_HEALTHY_AFTER_MS} from '../limits.ts';
 import type {Clock, Random} from '../ports.ts';
 import type {ConfChange, ConfChangeStep} from '../raft/message.ts';
-import type {RaftStatus} from '../raft/raft.ts';
+import type {RaftStatus} from '../raft/status.ts';
 import type {Members, MembershipChange} from '../state-machine/members.ts';
 import type {Member, MemberId} from '../types.ts';
 import {encodeMembershipRequest} from './membership-entry.ts';

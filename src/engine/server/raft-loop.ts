@@ -5,10 +5,11 @@
  * slices (applier.ts), so ticks and heartbeats are never held up by either.
  */
 
-import {RAFT_COMMIT_NOTICE_MS} from '../limits.ts';
+import {RAFT_POSTPONE_MS} from '../limits.ts';
 import type {Clock, Logger, Metrics} from '../ports.ts';
 import type {ConfChange, Entry, Message, ReadState, Ready, SnapshotMeta, SoftState} from '../raft/message.ts';
-import type {Raft, RaftStatus} from '../raft/raft.ts';
+import {NOTHING_POSTPONED, type Raft} from '../raft/raft.ts';
+import type {RaftStatus} from '../raft/status.ts';
 import type {Wal} from '../storage/wal.ts';
 import type {Index, MemberId, Term} from '../types.ts';
 import {LogWriter} from './log-writer.ts';
@@ -54,8 +55,8 @@ export class RaftLoop {
   #decided: (() => void)[] = [];
   #stopped = false;
   #stopTicking: () => void = () => {};
-  /** Calls off the notice of a commit; undefined: none is planned. */
-  #stopNotice: (() => void) | undefined;
+  /** Calls off {@link RaftLoop.#planCatchUp}; undefined: nothing is planned. */
+  #stopCatchUp: (() => void) | undefined;
   #lastTickMs = 0;
   #tickGapMaxMs = 0;
   #softState: SoftState;
@@ -88,7 +89,7 @@ export class RaftLoop {
 
   async stop(): Promise<void> {
     this.#stopTicking();
-    this.#stopNotice?.();
+    this.#stopCatchUp?.();
     this.#stopped = true;
     this.#tellDecided();
     await this.#log.drained();
@@ -219,7 +220,7 @@ export class RaftLoop {
       }
       this.#options.actions.offer(raft);
       while (raft.hasReady()) this.#carryOut(raft.ready());
-      if (this.#stopNotice === undefined) this.#planNotice();
+      if (this.#stopCatchUp === undefined) this.#planCatchUp();
     } catch (error) {
       this.#fail(error);
     } finally {
@@ -264,15 +265,15 @@ export class RaftLoop {
   }
 
   /**
-   * The followers' clients see a commit when the followers hear of it. While entries keep coming they carry it; a
-   * message of its own to each member, and the answer, would be half of all messages of a client that writes alone.
+   * A message that the next one makes superfluous, and its answer, would be half of all messages of a client that
+   * writes alone: raft puts such ones off.
    */
-  #planNotice(): void {
-    const index = this.#raft.untoldCommit();
-    if (index === 0) return;
-    this.#stopNotice = this.#options.clock.after(RAFT_COMMIT_NOTICE_MS, () => {
-      this.#stopNotice = undefined;
-      this.#inbox.push((raft) => raft.tellCommit(index));
+  #planCatchUp(): void {
+    const postponed = this.#raft.postponed();
+    if (postponed === NOTHING_POSTPONED) return;
+    this.#stopCatchUp = this.#options.clock.after(RAFT_POSTPONE_MS, () => {
+      this.#stopCatchUp = undefined;
+      this.#inbox.push((raft) => raft.catchUpOn(postponed));
       this.#turn();
     });
   }
@@ -310,7 +311,7 @@ export class RaftLoop {
   #fail(error: unknown): void {
     if (this.#stopped) return;
     this.#stopTicking();
-    this.#stopNotice?.();
+    this.#stopCatchUp?.();
     this.#stopped = true;
     this.#tellDecided();
     this.#options.actions.failed(error);

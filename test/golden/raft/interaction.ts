@@ -290,7 +290,7 @@ export class Interaction {
       let isIdle = true;
       for (const member of members) {
         const held = this.#held.get(member.id);
-        if (member.raft?.hasReady()) {
+        if (member.hasReady()) {
           this.#ready(member);
           isIdle = false;
         }

@@ -2,7 +2,7 @@
 
 import {describe, expect, it} from 'vitest';
 import type {Message} from '../../../src/engine/raft/message.ts';
-import type {Raft} from '../../../src/engine/raft/raft.ts';
+import {NOTHING_POSTPONED, type Raft} from '../../../src/engine/raft/raft.ts';
 import {SmallCluster} from './small-cluster.ts';
 
 /** A leader of three that has one more entry than was committed when its cluster came to rest. */
@@ -49,14 +49,14 @@ describe('the notice of a commit', () => {
     expect(sentBy(leader)).toEqual([]);
     const {commit, lastIndex} = leader.status();
     expect(commit).toBe(lastIndex);
-    expect(leader.untoldCommit()).toBe(commit);
+    expect(leader.postponed().commit).toBe(commit);
 
     leader.propose(Buffer.from('two'));
     expect(appends(sentBy(leader))).toEqual([
       {to: 2n, entries: 1, commit},
       {to: 3n, entries: 1, commit},
     ]);
-    expect(leader.untoldCommit()).toBe(0);
+    expect(leader.postponed().commit).toBe(0);
   });
 
   it('Ensure that everybody who has the entry hears of its commit when the leader is told to tell.', () => {
@@ -65,12 +65,12 @@ describe('the notice of a commit', () => {
     acknowledge(leader, 2n);
     sentBy(leader);
     const {commit} = leader.status();
-    leader.tellCommit(leader.untoldCommit());
+    leader.catchUpOn(leader.postponed());
     expect(appends(sentBy(leader))).toEqual([
       {to: 2n, entries: 0, commit},
       {to: 3n, entries: 0, commit},
     ]);
-    leader.tellCommit(commit);
+    leader.catchUpOn({commit, readRound: 0});
     expect(sentBy(leader)).toEqual([]);
   });
 
@@ -79,15 +79,15 @@ describe('the notice of a commit', () => {
     sentBy(leader);
     acknowledge(leader, 2n);
     sentBy(leader);
-    const first = leader.untoldCommit();
+    const first = leader.postponed().commit;
     leader.propose(Buffer.from('two'));
     sentBy(leader);
     acknowledge(leader, 2n);
     sentBy(leader);
     // The second entry has told of the first.
-    leader.tellCommit(first);
+    leader.catchUpOn({commit: first, readRound: 0});
     expect(sentBy(leader)).toEqual([]);
-    expect(leader.untoldCommit()).toBe(first + 1);
+    expect(leader.postponed().commit).toBe(first + 1);
   });
 
   it('Ensure that the member whose client proposed hears of the commit at once, and only that one.', () => {
@@ -141,8 +141,8 @@ describe('the notice of a commit', () => {
   it('Ensure that a follower has nothing to tell.', () => {
     const {cluster} = leaderWithProposal(() => {});
     const follower = cluster.raft(2);
-    expect(follower.untoldCommit()).toBe(0);
-    follower.tellCommit(1);
+    expect(follower.postponed()).toBe(NOTHING_POSTPONED);
+    follower.catchUpOn({commit: 1, readRound: 1});
     expect(follower.hasReady()).toBe(false);
   });
 });

@@ -106,11 +106,14 @@ export class RaftMember {
     this.toApply = [];
   }
 
+  /** As a driver that puts nothing off. */
+  hasReady(): boolean {
+    this.raft?.catchUpOn(this.raft.postponed());
+    return this.raft?.hasReady() ?? false;
+  }
+
   takeReady(): Ready | undefined {
-    if (this.raft === undefined) return undefined;
-    // As a driver without a delay for the notice.
-    this.raft.tellCommit(this.raft.untoldCommit());
-    if (!this.raft.hasReady()) return undefined;
+    if (this.raft === undefined || !this.hasReady()) return undefined;
     const ready = this.raft.ready();
     this.writes.push(ready);
     this.toApply.push(...ready.committed);

@@ -82,7 +82,7 @@ export class SmallCluster {
         while (member.writes.length > 0) this.send(member.sync());
         member.apply();
       }
-      if (this.#net.length === 0 && !this.members.some(({raft}) => raft?.hasReady())) return;
+      if (this.#net.length === 0 && !this.members.some((member) => member.hasReady())) return;
       const batch = this.#net;
       this.#net = [];
       for (const message of batch) {
