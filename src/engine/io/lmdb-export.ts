@@ -6,7 +6,7 @@
  */
 
 import {type ChildProcess, fork} from 'node:child_process';
-import type {Readable} from 'node:stream';
+import {PassThrough, Readable} from 'node:stream';
 import {fileURLToPath} from 'node:url';
 import {EngineError} from '../errors.ts';
 import {BACKEND_EXPORTS_MAX} from '../limits.ts';
@@ -107,6 +107,7 @@ type MessageOf<Type extends ExportMessage['type']> = Extract<ExportMessage, {typ
 class ExportProcess {
   readonly #image: LmdbImage;
   readonly #child: ChildProcess;
+  readonly #output: Readable;
   /** Settled when the process has ended and all its messages have come. */
   readonly #ended: Promise<void>;
   readonly #signal: AbortSignal;
@@ -121,6 +122,9 @@ class ExportProcess {
     this.#signal = signal;
     image.hold();
     this.#child = startChild(image.path, kind);
+    // Read from the start: what is left in the pipe of a process that has ended, Node throws away.
+    this.#output = this.#child.stdout?.pipe(new PassThrough()) ?? Readable.from([]);
+    this.#child.stdout?.on('error', (error) => this.#output.destroy(error));
     this.#child.on('message', (message: ExportMessage) => {
       if (message.type === 'failed') this.#failure ??= new EngineError(message.failure);
       else this.#messages.push(message);
@@ -132,7 +136,7 @@ class ExportProcess {
 
   /** The bytes; they end early when the process does. */
   get output(): Readable {
-    return this.#child.stdout as Readable;
+    return this.#output;
   }
 
   /** @throws EngineError why it never came */
@@ -167,6 +171,7 @@ class ExportProcess {
     this.#signal.removeEventListener('abort', this.#abort);
     // A process that could not be started has no pipes.
     this.#child.stdout?.destroy();
+    this.#output.destroy();
     this.#image.clearDeadReaders();
     await this.#image.letGo();
   }

@@ -76,6 +76,17 @@ describe('snapshots read by another process', () => {
     expect(backend.size().fileBytes).toBeLessThan(3.5 * fileBytes);
   });
 
+  it('Ensure that one that is read when its process has long ended is whole.', async () => {
+    const small = await new LmdbBackendOpener(root).open('small');
+    await small.commit({puts: [], deletes: [], applied: {index: 1, term: 1, hash: 1}});
+    const {totalBytes, chunks} = await small.exportSnapshot(never());
+    await eventually(() => readers().length === 0, {what: 'the process ended'});
+    // Its end is known here, too: Node empties the pipes of a process that has ended.
+    await eventually(() => !process.getActiveResourcesInfo().includes('ProcessWrap'), {what: 'its end known'});
+    expect((await collect(chunks)).length).toBe(totalBytes);
+    await small.close();
+  });
+
   it('Ensure that a caller who leaves ends the process: before it has answered, and in the midst.', async () => {
     const early = new AbortController();
     const opening = backend.exportSnapshot(early.signal);

@@ -12,7 +12,7 @@ const get = (store: Store, key: string) => textOf(store.get('key', bytes(key)));
 describe('store', () => {
   it('Ensure that a change is visible at once, before and after its commit.', async () => {
     const world = new StoreWorld();
-    const {store, backend} = await world.open();
+    const {store, backend} = await world.open('store', {commitIntervalMs: 100});
     store.start();
     put(store, 'a', '1');
     put(store, 'b', '2');
