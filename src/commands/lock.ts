@@ -23,6 +23,7 @@ export default class Lock extends ClientCommand<void> {
   static override readonly summary = 'Hold a lock until you stop this, or while a command runs.';
   static override readonly description =
     "Prints the lock's key once it is held. A command behind -- runs with ETCD_LOCK_KEY and ETCD_LOCK_REV in its environment, gets the SIGINT and SIGTERM that this gets, and its exit code is passed on.";
+  static readonly usage = 'lock NAME [FLAGS] [-- COMMAND...]';
   static override readonly args = {
     name: argument('name', 'the lock'),
     command: argument('command', 'what to run with the lock held', {required: false}),

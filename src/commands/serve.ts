@@ -1,4 +1,4 @@
-import {CONFIG_FILE_FLAG, environmentName, SETTINGS} from '../config/settings.ts';
+import {CONFIG_FILE_FLAG, SETTINGS} from '../config/settings.ts';
 import {configFilePath, type ParsedConfig, parseConfig, parseServerArguments} from '../config.ts';
 import {type Environment, KvdCommand} from './_shared/command.ts';
 import {CommandError, ExitCode} from './_shared/exit.ts';
@@ -20,8 +20,10 @@ export default class Serve extends KvdCommand<void> {
     `Without flags: a cluster of one member on this machine, clients on port 2379, with its data in ./default.kvd.
 
 Flags are read as etcd reads them: -name x, --name x and --name=x are the same; a boolean takes its value behind =.
-Each flag can also be a variable, KVD_NAME or ETCD_NAME, and a line of a YAML file (--config-file); then the file alone
-counts. docs/CONFIG.md has the whole table.`;
+
+Each flag is also a variable: KVD_ or ETCD_ and its name in capitals with _ for -, as KVD_DATA_DIR or ETCD_DATA_DIR
+for --data-dir. A flag wins over KVD_*, and KVD_* over ETCD_*. Each is a line of a YAML file, too (--config-file), as
+data-dir: /var/lib/kvd; then the file alone counts. docs/CONFIG.md has the whole table.`;
   static readonly usage = 'serve [FLAGS]';
   static override readonly flags = helpFlags();
   static override readonly examples = [
@@ -98,7 +100,7 @@ function helpFlags(): Readonly<Record<string, Flag<string>>> {
     });
   }
   flags[CONFIG_FILE_FLAG] = textFlag({
-    summary: `YAML file with all settings; they then come from nowhere else. Also ${environmentName('KVD', CONFIG_FILE_FLAG)}`,
+    summary: 'YAML file with all settings; they then come from nowhere else',
     helpValue: 'file',
   });
   return flags;

@@ -29,6 +29,7 @@ export default class Watch extends ClientCommand<void> {
   static override readonly summary = 'Print the changes of a key or range as they happen.';
   static override readonly description =
     'A command behind -- is run for each change, with ETCD_WATCH_REVISION, ETCD_WATCH_EVENT_TYPE, ETCD_WATCH_KEY and ETCD_WATCH_VALUE in its environment.';
+  static readonly usage = 'watch [KEY] [RANGE_END] [FLAGS] [-- COMMAND...]';
   static override readonly args = {
     key: argument('key', 'the key, or where the range begins', {required: false}),
     range_end: argument('range_end', 'the first key behind the range', {required: false}),

@@ -3,6 +3,8 @@
  * process, against an endpoint where nobody listens: wrong arguments must be found before it is asked.
  */
 
+import {readdirSync} from 'node:fs';
+import {join, sep} from 'node:path';
 import {describe, expect, it} from 'vitest';
 import {describeError} from '../../../src/commands/_shared/describe-error.ts';
 import {dispatch} from '../../../src/commands/_shared/dispatch.ts';
@@ -11,40 +13,15 @@ import {wordOf} from '../../../src/commands/_shared/words.ts';
 import {MemoryTerminal} from '../../unit/commands/memory-terminal.ts';
 import {expectGolden} from './golden-file.ts';
 
+const ROOT = join(import.meta.dirname, '../../../src/commands');
+
+/** Every file under src/commands is a command, every folder a topic. */
 const COMMANDS = [
   '',
-  'alarm disarm',
-  'alarm list',
-  'compaction',
-  'defrag',
-  'del',
-  'elect',
-  'endpoint',
-  'endpoint hashkv',
-  'endpoint health',
-  'endpoint status',
-  'get',
-  'lease grant',
-  'lease keep-alive',
-  'lease list',
-  'lease revoke',
-  'lease timetolive',
-  'lock',
-  'member add',
-  'member list',
-  'member promote',
-  'member remove',
-  'member update',
-  'move-leader',
-  'put',
-  'serve',
-  'snapshot restore',
-  'snapshot save',
-  'snapshot status',
-  'txn',
-  'version',
-  'watch',
-];
+  ...readdirSync(ROOT, {recursive: true, encoding: 'utf8'})
+    .filter((name) => !name.startsWith('_'))
+    .map((name) => name.replace(/\.ts$/, '').replaceAll(sep, ' ')),
+].sort();
 
 const WRONG = [
   'nonsense',
@@ -154,6 +131,19 @@ describe('lines', () => {
       );
       const name = command === '' ? 'kvd' : command.replaceAll(' ', '-');
       expectGolden(`help/${name}.txt`, text.replace(/kvd\/\S+ \S+ \S+/, 'kvd/VERSION'));
+    }
+  });
+
+  it('Ensure that the help of every command says each thing once and has an example.', async () => {
+    for (const command of COMMANDS) {
+      const terminal = new MemoryTerminal();
+      terminal.columns = 200;
+      await showHelp(command === '' ? [] : command.split(' '), terminal);
+      const [summary = ''] = terminal.text.split('\n');
+      expect(summary).not.toBe('');
+      expect(terminal.text.split(summary), command).toHaveLength(2);
+      const isCommand = !terminal.text.includes('\nCOMMANDS\n');
+      expect(/^EXAMPLES\n +.*kvd /m.test(terminal.text), command).toBe(isCommand);
     }
   });
 
