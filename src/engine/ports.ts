@@ -151,8 +151,14 @@ export interface PeerNetwork<Message, Call, Answer> {
    * one to this member: it is kept, or made, for that long, so that this member can answer it.
    */
   setPeers(peers: readonly Peer[]): void;
+  /**
+   * Each message arrives once at most: what a link that broke had not delivered is lost, and never sent again on the
+   * next. For proposals everything hangs on that, since nobody could tell one that came twice from two of them; the
+   * other messages of raft bear repetition.
+   */
   send(to: MemberId, messages: readonly Message[]): void;
   sendSnapshot(to: MemberId, announcement: Message, chunks: AsyncIterable<Uint8Array>): Promise<void>;
+  /** Heard once at most by the other member, like a message; after a rejection perhaps it was, perhaps not. */
   call(to: MemberId, call: Call, timeoutMs: number): Promise<Answer>;
   /** The same to a peer URL whose member id is not known yet (joining, discovery). Needs no cluster membership. */
   callUrl(url: string, call: Call, timeoutMs: number): Promise<Answer>;

@@ -58,6 +58,21 @@ export function append(from: MemberId, to: MemberId, previousIndex: number, payl
   return {type: 'append', from, to, term: 2, previousIndex, previousTerm: 2, entries, commit: previousIndex};
 }
 
+export function proposal(from: MemberId, to: MemberId, number: number): Message {
+  return {
+    type: 'propose',
+    from,
+    to,
+    term: 0,
+    entries: [{type: 0, payload: Buffer.alloc(2_000, `${number} `)}],
+  };
+}
+
+/** The number of a {@link proposal}. */
+export function numberOf(message: Message): number {
+  return message.type === 'propose' ? Number.parseInt(String(message.entries[0].payload), 10) : Number.NaN;
+}
+
 const snapshotMessage = (from: MemberId, to: MemberId): Message => ({
   type: 'snapshot',
   from,
@@ -132,6 +147,38 @@ export function peerNetworkSuite(name: string, makeWorld: () => Promise<PeerWorl
       a.network.send(b.id, [heartbeat(a.id, b.id, 7)]);
       await world.until(() => again.received.length > 0, 'the message');
       expect(again.received.map(({message}) => message)).toEqual([heartbeat(a.id, b.id, 7)]);
+    });
+
+    it('Ensure that proposals and calls arrive once at most, and in order, however often the link breaks.', async () => {
+      const a = await world.start({id: 1n});
+      let sent = 0;
+      const called: unknown[] = [];
+      const lives: TestMember[] = [];
+      const asked: Promise<unknown>[] = [];
+      for (let life = 0; life < 4; life++) {
+        const b = await world.start({id: 2n, ...(lives.length > 0 && {urls: lives[0].urls})});
+        lives.push(b);
+        b.answer = async (_from, call) => called.push(call);
+        connect(a, b);
+        await world.until(() => a.network.connectedSinceMs(b.id) !== undefined, 'the link stands');
+        // The end comes while some are delivered and others wait, in the queue and on the way.
+        await world.until(() => {
+          a.network.send(
+            b.id,
+            Array.from({length: 50}, () => proposal(a.id, b.id, sent++)),
+          );
+          asked.push(a.network.call(b.id, sent, 60_000).catch(() => undefined));
+          return b.received.length >= 100 && called.length > life;
+        }, 'some of them');
+        await b.network.stop();
+        await world.until(() => a.network.connectedSinceMs(b.id) === undefined, 'the link is down');
+      }
+      await a.network.stop();
+      await Promise.all(asked);
+      const received = lives.flatMap((life) => life.received.map(({message}) => numberOf(message)));
+      expect(received).toEqual([...new Set(received)].sort((x, y) => x - y));
+      expect(received.length).toBeLessThanOrEqual(sent);
+      expect(called).toEqual([...new Set(called)]);
     });
 
     it('Ensure that the loss of messages is never reported from within send.', async () => {

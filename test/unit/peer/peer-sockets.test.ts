@@ -15,7 +15,14 @@ import {
 } from '../../../src/engine/limits.ts';
 import type {Message} from '../../../src/engine/raft/message.ts';
 import {helloHeaders, welcomeHeaders} from '../../../src/transport/peer/handshake.ts';
-import {append, connect, heartbeat, peerOf} from '../../contract/peer-network.contract.ts';
+import {
+  append,
+  connect,
+  heartbeat,
+  numberOf,
+  peerOf,
+  proposal,
+} from '../../contract/peer-network.contract.ts';
 import {realClock, type SocketMember, SocketWorld, until} from '../../contract/socket-world.ts';
 
 let world: SocketWorld;
@@ -186,6 +193,32 @@ describe('peer links', () => {
     await until(() => b.received.length === 1, 'the message');
     expect(a.metrics.get('etcd_network_active_peers')).toBe(1);
     await until(() => a.metrics.has('etcd_network_peer_round_trip_time_seconds'), 'a ping is answered');
+  });
+
+  it('Ensure that a link that is cut in the midst of frames repeats nothing on the next.', async () => {
+    const [a, b] = [await world.start({id: 1n}), await world.start({id: 2n})];
+    const between = await relay(portOf(b));
+    a.network.setPeers([{id: 2n, urls: [between.url]}]);
+    let sent = 0;
+    for (let cut = 0; cut < 5; cut++) {
+      await until(() => isUp(a, 2n), 'the link stands');
+      const before = b.received.length;
+      const standsSince = a.network.connectedSinceMs(2n);
+      await until(() => {
+        a.network.send(
+          2n,
+          Array.from({length: 300}, () => proposal(1n, 2n, sent++)),
+        );
+        return b.received.length > before;
+      }, 'some of them');
+      between.cut();
+      await until(() => a.network.connectedSinceMs(2n) !== standsSince, 'the link is down');
+    }
+    await until(() => isUp(a, 2n), 'the link stands');
+    expect(a.lost.length).toBeGreaterThan(0);
+    const received = b.received.map(({message}) => numberOf(message));
+    expect(received).toEqual([...new Set(received)].sort((x, y) => x - y));
+    expect(received.length).toBeLessThan(sent);
   });
 
   it('Ensure that a link that was cut stands again within a fraction of an election timeout.', async () => {
