@@ -2,7 +2,8 @@
  * What clients were told, held against what the log says. Every answer names the revision at which it became true,
  * and every write's value is unique; so instead of a search there are four questions: is the answer exactly the
  * state (or the change) of that revision, is the revision not older than anything answered before the question was
- * put, does it exist already, and has no other write been given it.
+ * put, does it exist already, and has no other write been given it. At the end the same requests go through the
+ * search for an order, which knows nothing of the log.
  */
 
 import type {
@@ -10,9 +11,13 @@ import type {
   KeyValue,
   PutRequest,
   RangeRequest,
+  RangeResult,
+  RequestOp,
+  ResponseOp,
   TxnRequest,
   TxnResult,
 } from '../../src/engine/types.ts';
+import {KvRecorder} from './checkers/kv-recorder.ts';
 import {areSame, describe, isSame, type KvModel, type ModelKeyValue, textOf} from './kv-model.ts';
 
 export type Violate = (invariant: string, detail: string) => void;
@@ -22,6 +27,15 @@ export interface Asked {
   readonly who: string;
   /** The largest revision in any answer that was there before. */
   readonly floor: number;
+  readonly atMs: number;
+}
+
+export interface HistoryOptions {
+  readonly model: KvModel;
+  readonly violate: Violate;
+  readonly nowMs: () => number;
+  /** All keys that clients use. */
+  readonly keys: readonly string[];
 }
 
 export class History {
@@ -35,10 +49,16 @@ export class History {
   answered = 0;
   acknowledgedWrites = 0;
   unknown = 0;
+  /** Sets of keys whose order the search gave up on. */
+  undecidedParts = 0;
+  readonly #nowMs: () => number;
+  readonly #recorder: KvRecorder;
 
-  constructor(model: KvModel, violate: Violate) {
+  constructor({model, violate, nowMs, keys}: HistoryOptions) {
     this.#model = model;
     this.#violate = violate;
+    this.#nowMs = nowMs;
+    this.#recorder = new KvRecorder(keys);
   }
 
   get floor(): number {
@@ -47,7 +67,7 @@ export class History {
 
   ask(who: string, values: readonly string[] = []): Asked {
     for (const value of values) this.#values.set(value, 'asked');
-    return {who, floor: this.#floor};
+    return {who, floor: this.#floor, atMs: this.#nowMs()};
   }
 
   /** The answer was a definite no: nothing of it may ever be seen. */
@@ -55,9 +75,19 @@ export class History {
     for (const value of values) this.#values.set(value, 'refused');
   }
 
+  /** Nobody knows what became of it. */
+  unanswered(asked: Asked, request: RequestOp): void {
+    this.#recorder.single(asked.atMs, request, undefined);
+  }
+
+  unansweredTxn(asked: Asked, request: TxnRequest): void {
+    this.#recorder.txn(asked.atMs, request, undefined);
+  }
+
   put(asked: Asked, request: PutRequest, revision: number, prevKv: KeyValue | undefined): void {
     const value = textOf(request.value);
     this.#values.set(value, 'acknowledged');
+    this.#record(asked, revision, {requestPut: request}, {responsePut: {prevKv}});
     if (!this.#write(asked, revision)) return;
     const key = textOf(request.key);
     const event = this.#model.eventsOf(revision).find((one) => one.key === key);
@@ -72,6 +102,7 @@ export class History {
     revision: number,
     {deleted, prevKvs}: {deleted: number; prevKvs: readonly KeyValue[]},
   ): void {
+    this.#record(asked, revision, {requestDeleteRange: request}, {responseDeleteRange: {deleted, prevKvs}});
     if (!this.#order(asked, revision, {isStale: false})) return;
     if (deleted > 0 && !this.#write(asked, revision)) return;
     const gone = this.#model.range(deleted > 0 ? revision - 1 : revision, request);
@@ -81,12 +112,9 @@ export class History {
       this.#wrong(asked, `the deleted keys at ${revision} were others: ${describe(prevKvs)}`);
   }
 
-  range(
-    asked: Asked,
-    request: RangeRequest,
-    header: number,
-    {kvs, count}: {kvs: readonly KeyValue[]; count: number},
-  ): void {
+  range(asked: Asked, request: RangeRequest, header: number, {kvs, count, more}: RangeResult): void {
+    if (!request.serializable && request.revision === 0)
+      this.#record(asked, header, {requestRange: request}, {responseRange: {kvs, count, more}});
     if (!this.#order(asked, header, {isStale: request.serializable})) return;
     const revision = request.revision > 0 ? request.revision : header;
     if (revision > header) {
@@ -102,6 +130,7 @@ export class History {
   }
 
   txn(asked: Asked, request: TxnRequest, revision: number, {succeeded, responses}: TxnResult): void {
+    this.#recorder.txn(asked.atMs, request, {revision, returnAt: this.#nowMs(), succeeded, responses});
     const ops = succeeded ? request.success : request.failure;
     const wrote = responses.some(
       ({responsePut, responseDeleteRange}) =>
@@ -138,9 +167,13 @@ export class History {
   /** At the end: acknowledged writes are there once, refused ones never, all others at most once. */
   finish(): void {
     const seen = new Map<string, number>();
+    const putAt = new Map<string, number>();
     for (let revision = 2; revision <= this.#model.revision; revision++) {
-      for (const {kv} of this.#model.eventsOf(revision))
-        if (kv !== undefined) seen.set(kv.value, (seen.get(kv.value) ?? 0) + 1);
+      for (const {kv} of this.#model.eventsOf(revision)) {
+        if (kv === undefined) continue;
+        seen.set(kv.value, (seen.get(kv.value) ?? 0) + 1);
+        putAt.set(kv.value, revision);
+      }
     }
     for (const [value, fate] of this.#values) {
       const times = seen.get(value) ?? 0;
@@ -149,6 +182,14 @@ export class History {
         this.#violate('exactly once', `the write ${value} was ${fate} and happened ${times} times`);
       if (fate === 'asked') this.unknown++;
     }
+    for (const {revision, keys} of this.#model.expirations) this.#recorder.expired(keys, revision);
+    const {violation, undecidedParts} = this.#recorder.check(putAt);
+    this.undecidedParts = undecidedParts;
+    if (violation !== undefined) this.#violate('linearizability', violation);
+  }
+
+  #record({atMs}: Asked, revision: number, request: RequestOp, response: ResponseOp): void {
+    this.#recorder.single(atMs, request, {revision, returnAt: this.#nowMs(), response});
   }
 
   #write(asked: Asked, revision: number): boolean {

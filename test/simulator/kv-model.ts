@@ -45,6 +45,8 @@ export class KvModel {
   index = 0;
   compactRevision = 0;
   readonly leases = new Map<bigint, ModelLease>();
+  /** Keys that went with their lease. */
+  readonly expirations: {readonly revision: number; readonly keys: readonly string[]}[] = [];
   /** By revision; the empty store is revision 1. */
   readonly #states: State[] = [new Map(), new Map()];
   readonly #events: (readonly ModelEvent[])[] = [[], []];
@@ -136,7 +138,9 @@ export class KvModel {
   #revoke(id: bigint): void {
     if (!this.leases.delete(id)) return;
     const attached = [...this.#states[this.revision].values()].filter(({lease}) => lease === id);
-    for (const {key} of attached.sort((a, b) => (a.key < b.key ? -1 : 1))) this.#delete(key);
+    const keys = attached.map(({key}) => key).sort();
+    if (keys.length > 0) this.expirations.push({revision: this.revision + 1, keys});
+    for (const key of keys) this.#delete(key);
   }
 
   #put(key: string, value: string, lease: bigint): void {

@@ -4,6 +4,9 @@ import type {Compare, DeleteRangeRequest, PutRequest, RangeRequest} from '../../
 
 export const bytesOf = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 
+/** The clients' keys. */
+export const keyOf = (place: number): string => `k${String(place).padStart(3, '0')}`;
+
 export function rangeOf(key: string, rangeEnd = '', options: Partial<RangeRequest> = {}): RangeRequest {
   return {
     key: bytesOf(key),

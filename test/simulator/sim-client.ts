@@ -7,7 +7,7 @@ import {CompareResult, CompareTarget, type TxnRequest} from '../../src/engine/ty
 import {callMember, type Outcome} from './client-call.ts';
 import type {History} from './history.ts';
 import type {LeaseBook} from './lease-book.ts';
-import {bytesOf, compareOf, deleteOf, putOf, rangeOf} from './requests.ts';
+import {bytesOf, compareOf, deleteOf, keyOf, putOf, rangeOf} from './requests.ts';
 import type {SeededRandom} from './seeded-random.ts';
 import type {SimulatedMember} from './simulated-member.ts';
 import type {SimulatedNetwork} from './simulated-network.ts';
@@ -101,6 +101,7 @@ export class SimClient {
     if (outcome.kind === 'answer')
       history.put(asked, request, outcome.result.header.revision, outcome.result.result.prevKv);
     else if (outcome.kind === 'refused') history.refused(values);
+    else history.unanswered(asked, {requestPut: request});
     return outcome;
   }
 
@@ -112,6 +113,7 @@ export class SimClient {
     const outcome = await this.#call(member, (server, signal) => server.deleteRange(request, signal));
     if (outcome.kind === 'answer')
       history.deleteRange(asked, request, outcome.result.header.revision, outcome.result.result);
+    else if (outcome.kind === 'unknown') history.unanswered(asked, {requestDeleteRange: request});
     return outcome;
   }
 
@@ -149,6 +151,7 @@ export class SimClient {
     if (outcome.kind === 'answer')
       history.txn(asked, request, outcome.result.header.revision, outcome.result.result);
     else if (outcome.kind === 'refused') history.refused(values);
+    else history.unansweredTxn(asked, request);
     return outcome;
   }
 
@@ -235,7 +238,7 @@ export class SimClient {
   }
 
   #key(): string {
-    return `k${String(this.#options.random.below(this.#options.keyCount)).padStart(3, '0')}`;
+    return keyOf(this.#options.random.below(this.#options.keyCount));
   }
 
   #keys(): [string, string] {

@@ -12,7 +12,7 @@ import {Invariants} from './invariants.ts';
 import {KvModel} from './kv-model.ts';
 import {LeaseBook} from './lease-book.ts';
 import {MemberAdmin} from './member-admin.ts';
-import {rangeOf} from './requests.ts';
+import {keyOf, rangeOf} from './requests.ts';
 import {SeededRandom} from './seeded-random.ts';
 import {SimClient} from './sim-client.ts';
 import {SimWatcher} from './sim-watcher.ts';
@@ -112,7 +112,12 @@ export class SimulatedCluster {
     this.swarm = {...drawSwarm(this.#random), ...options.overrides};
     const violate = (invariant: string, detail: string) => this.violate(invariant, detail);
     this.network = new SimulatedNetwork(this.queue, this.#fork());
-    this.history = new History(this.model, violate);
+    this.history = new History({
+      model: this.model,
+      violate,
+      nowMs: () => this.queue.nowMs,
+      keys: Array.from({length: this.swarm.keyCount}, (_, place) => keyOf(place)),
+    });
     this.leases = new LeaseBook(() => this.queue.nowMs, violate);
     this.leases.clockRateMax = this.swarm.clockRateMax;
     this.invariants = new Invariants(this.model, violate, (id, how) => this.leases.gone(id, how));
@@ -274,7 +279,6 @@ export class SimulatedCluster {
       const random = this.#fork();
       const from = random.below(swarm.keyCount);
       const to = from + 1 + random.below(swarm.keyCount - from);
-      const keyOf = (place: number) => `k${String(place).padStart(3, '0')}`;
       const watcher = new SimWatcher({
         name: `w${i}`,
         network: this.network,

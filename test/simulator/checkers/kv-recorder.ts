@@ -125,8 +125,7 @@ export class KvRecorder {
 
 function foundIn(op: RequestOp, response: ResponseOp, key: string): Found | undefined {
   const {requestPut, requestDeleteRange} = op;
-  if (requestPut !== undefined)
-    return requestPut.prevKv ? found(prevKvOf(response.responsePut)) : undefined;
+  if (requestPut !== undefined) return requestPut.prevKv ? found(prevKvOf(response.responsePut)) : undefined;
   const {responseRange, responseDeleteRange} = response;
   if (requestDeleteRange !== undefined) {
     const {prevKvs = []} = responseDeleteRange ?? {};
@@ -179,9 +178,9 @@ function describe({callAt, returnAt, operation}: TimedOperation<HistoryRequest>)
   const {compares, success, failure, answer} = operation;
   const steps = (list: readonly HistoryStep[]) =>
     list.map((step) => `${step.type} ${step.key}${step.type === 'put' ? `=${step.value}` : ''}`).join(', ');
-  const condition = compares.length === 0 ? '' : `if ${compares.map(({key, name}) => `${key} ${name}`).join()} `;
+  const condition =
+    compares.length === 0 ? '' : `if ${compares.map(({key, name}) => `${key} ${name}`).join()} `;
   const otherwise = failure.length === 0 ? '' : ` else ${steps(failure)}`;
   const told = answer === undefined ? 'nothing' : JSON.stringify(answer);
   return `${callAt}..${returnAt ?? '?'} ${condition}${steps(success)}${otherwise}: ${told}`;
 }
-
