@@ -82,7 +82,9 @@ describe('snapshots read by another process', () => {
     const {totalBytes, chunks} = await small.exportSnapshot(never());
     await eventually(() => readers().length === 0, {what: 'the process ended'});
     // Its end is known here, too: Node empties the pipes of a process that has ended.
-    await eventually(() => !process.getActiveResourcesInfo().includes('ProcessWrap'), {what: 'its end known'});
+    await eventually(() => !process.getActiveResourcesInfo().includes('ProcessWrap'), {
+      what: 'its end known',
+    });
     expect((await collect(chunks)).length).toBe(totalBytes);
     await small.close();
   });
