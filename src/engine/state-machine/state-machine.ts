@@ -196,6 +196,7 @@ export class StateMachine {
       case 'put': {
         const refused = checkPut(mvcc.reader, command.request, {at: mvcc.currentRevision(), lessor});
         if (refused !== undefined) return done(refused);
+        if (mvcc.hasUnsettled) yield* mvcc.listSlices(toLatin1(command.request.key));
         const txn = mvcc.beginWrite();
         const result = put(txn, command.request);
         mvcc.endWrite(txn);
@@ -254,7 +255,12 @@ export class StateMachine {
         budget.renew();
       }
       const slice = keys.slice(from, from + SLICE_KEYS);
-      for (const key of slice) mvcc.settleKey(key);
+      if (mvcc.hasUnsettled) {
+        for (const key of slice) {
+          yield* mvcc.listSlices(key);
+          mvcc.settleKey(key);
+        }
+      }
       deleteKeys(txn, slice, false, budget);
     }
     lessor.revoke(id);

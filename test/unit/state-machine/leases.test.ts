@@ -1,6 +1,9 @@
 import {describe, expect, it} from 'vitest';
+import {PENDING_DELETE_KEYS_MIN, RECLAIM_SLICE_KEYS, SLICE_KEYS} from '../../../src/engine/limits.ts';
+import type {Command} from '../../../src/engine/state-machine/command.ts';
+import {INDEX_STEPS_PER_KEY} from '../../../src/engine/state-machine/mvcc/range.ts';
 import {EventType} from '../../../src/engine/types.ts';
-import {failure, Machine, run, text} from './machine.ts';
+import {failure, Machine, putOf, run, text} from './machine.ts';
 
 const MIN = -(2n ** 63n);
 const MAX = 2n ** 63n - 1n;
@@ -120,4 +123,104 @@ describe('leases', () => {
     loaded.put('a', '2', {ignoreLease: true});
     expect(loaded.get('a')[0]).toMatchObject({value: '2', lease: 8n});
   });
+
+  it('Ensure that a lease of a hundred thousand keys goes in slices, in one revision that nobody sees half of.', {
+    timeout: 90_000,
+  }, () => {
+    const {machine, most} = counting();
+    fill(machine, 100_000);
+    const revision = machine.mvcc.currentRevision();
+    most.begin();
+    const slices = machine.start({type: 'leaseRevoke', id: 7n, proposerTerm: 0});
+    if (!('next' in slices)) throw new Error('all at once');
+    let step = slices.next();
+    for (; !step.done; step = slices.next()) {
+      most.next();
+      expect(machine.mvcc.currentRevision()).toBe(revision);
+    }
+    const {events, leaseChanges} = step.value;
+    expect(most.changes).toBe(SLICE_KEYS);
+    expect(machine.mvcc.currentRevision()).toBe(revision + 1);
+    expect(leaseChanges).toEqual([{id: 7n, kind: 'revoked'}]);
+    const keys = events.map(({kv}) => text(kv.key));
+    expect(keys).toEqual([...keys].sort());
+    expect(keys).toHaveLength(100_000);
+    expect(machine.stateMachine.lessor.has(7n)).toBe(false);
+  });
+
+  it('Ensure that the end of a lease, or a put, lists in slices what was deleted with its keys.', () => {
+    const ends: readonly Command[] = [
+      {type: 'leaseRevoke', id: 7n, proposerTerm: 0},
+      {type: 'put', request: putOf('key/000000')},
+      {type: 'txn', request: {compare: [], success: [{requestPut: putOf('key/000000')}], failure: []}},
+    ];
+    for (const end of ends) {
+      const {machine} = counting();
+      fill(machine, PENDING_DELETE_KEYS_MIN);
+      expect(machine.delete('key/', 'key0').deleted).toBe(PENDING_DELETE_KEYS_MIN);
+      const [{keys}] = machine.mvcc.reader.index.deletions.list();
+      const slices = machine.start(end);
+      if (!('next' in slices)) throw new Error(`${end.type}: all at once`);
+      let [listed, most] = [keys.length, keys.length];
+      let step = slices.next();
+      for (; !step.done; step = slices.next()) {
+        most = Math.max(most, keys.length - listed);
+        listed = keys.length;
+      }
+      expect(step.value.response).toMatchObject({type: end.type});
+      expect(keys).toHaveLength(PENDING_DELETE_KEYS_MIN);
+      expect(most).toBeLessThanOrEqual(RECLAIM_SLICE_KEYS * INDEX_STEPS_PER_KEY);
+      expect(machine.get('key/', 'key0')).toHaveLength(end.type === 'leaseRevoke' ? 0 : 1);
+    }
+  });
+
+  it('Ensure that the keys of a huge lease are told in slices.', () => {
+    const {machine} = counting();
+    fill(machine, 20_000);
+    const slices = machine.mvcc.keysOfLeaseSlices(7n);
+    let count = 0;
+    let step = slices.next();
+    for (; !step.done; step = slices.next()) count++;
+    expect(step.value.map(text)).toEqual(Array.from({length: 20_000}, (_, i) => keyOf(i)));
+    // Sorted in runs, merged four times, and looked up.
+    expect(count).toBeGreaterThanOrEqual(5 * 9 + 20_000 / SLICE_KEYS);
+  });
 });
+
+const keyOf = (i: number): string => `key/${String(i).padStart(6, '0')}`;
+
+/** Puts so many keys on lease 7, in no order. */
+function fill(machine: Machine, count: number): void {
+  machine.response({type: 'leaseGrant', id: 7n, ttlSeconds: 10});
+  const put = (i: number) => ({requestPut: putOf(keyOf((i * 7_919) % count), '', {lease: 7n})});
+  machine.txn({success: Array.from({length: count}, (_, i) => put(i))});
+}
+
+interface Most {
+  changes: number;
+  begin(): void;
+  next(): void;
+}
+
+/** A machine, and the most records that it changed between two calls of `next`. */
+function counting(): {machine: Machine; most: Most} {
+  const machine = new Machine();
+  let changes = 0;
+  const most: Most = {
+    changes: 0,
+    begin() {
+      most.changes = 0;
+      changes = 0;
+    },
+    next() {
+      most.changes = Math.max(most.changes, changes);
+      changes = 0;
+    },
+  };
+  const put = machine.records.put.bind(machine.records);
+  machine.records.put = (...change) => {
+    changes++;
+    put(...change);
+  };
+  return {machine, most};
+}

@@ -48,6 +48,12 @@ export class DeletionSettler {
     return deletion;
   }
 
+  /** Lists in slices what was deleted together with a key: {@link settleKey} needs it, and does it at once otherwise. */
+  *listSlices(key: string): Generator<undefined, void> {
+    const deletion = this.#reader.index.hiding(key);
+    if (deletion !== undefined) yield* this.#list(deletion);
+  }
+
   /** Before a key changes: what hides it is written. */
   settleKey(key: string): void {
     const {index} = this.#reader;

@@ -219,6 +219,16 @@ export class MvccStore {
     return {deleted, range};
   }
 
+  /** Whether there are deletions whose tombstones are not all written. */
+  get hasUnsettled(): boolean {
+    return this.reader.index.deletions.count > 0;
+  }
+
+  /** Before a key is put or settled, so that it is not held up by all that was deleted with it. */
+  listSlices(key: string): Generator<undefined, void> {
+    return this.#settler.listSlices(key);
+  }
+
   /** Before a lease ends: those of its keys that are deleted already let go of it. */
   settleKey(key: string): void {
     this.#settler.settleKey(key);

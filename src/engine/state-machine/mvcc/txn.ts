@@ -123,6 +123,7 @@ export function* executeTxn(
       const at = requestRange.revision > 0 ? requestRange.revision : txn.at;
       responses.push({responseRange: yield* rangeSlices(txn.reader, requestRange, at, budget)});
     } else if (requestPut !== undefined) {
+      if (txn.hasUnsettled) yield* txn.listSlices(requestPut.key);
       responses.push({responsePut: put(txn, requestPut)});
       budget.spend(1, requestPut.value.length);
     } else if (requestDeleteRange !== undefined) {

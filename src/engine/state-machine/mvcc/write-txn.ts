@@ -46,6 +46,16 @@ export class WriteTxn {
     return this.#sub > 0 ? this.main : this.main - 1;
   }
 
+  /** Whether a key that is put should be given to {@link listSlices} before. */
+  get hasUnsettled(): boolean {
+    return this.reader.index.deletions.count > 0;
+  }
+
+  /** What a deletion took together with this key is listed in slices. */
+  listSlices(key: Uint8Array): Generator<undefined, void> {
+    return this.#settler.listSlices(toLatin1(key));
+  }
+
   put({key, value, lease}: {key: Uint8Array; value: Uint8Array; lease: LeaseId}): void {
     assert(this.events.length === this.#sub, 'every change has its event');
     const keyText = toLatin1(key);
