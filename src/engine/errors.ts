@@ -61,6 +61,7 @@ export type MemberFailure =
   | {code: 'diskFull'; path: string}
   | {code: 'diskError'; path: string; operation: string; detail: string}
   | ({code: 'walCorrupt'; path: string; offset: number; detail: string} & Remedy)
+  | ({code: 'markerCorrupt'; path: string; offset: number; detail: string} & Remedy)
   | ({code: 'storeCorrupt'; path: string; detail: string} & Remedy)
   | {code: 'snapshotInvalid'; detail: string}
   | {code: 'exportFailed'; detail: string}

@@ -183,7 +183,7 @@ interface DonorImage {
 }
 
 /** Another member that has come to `index`, and its image as often as it is asked for. */
-async function donorImage(birth: Birth, index: Index): Promise<() => DonorImage> {
+export async function donorImage(birth: Birth, index: Index): Promise<() => DonorImage> {
   const recorder = new Recorder();
   const machine = recordedMachine(new MemoryDisk(), recorder);
   const rig = new MemberRig(machine, recorder, birth);

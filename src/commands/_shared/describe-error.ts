@@ -69,6 +69,8 @@ const FAILURES: {readonly [Code in MemberFailure['code']]: (failure: Failure<Cod
     `${path} was written by another version of kvd (format ${found}; this one reads ${supported}); use that version`,
   walCorrupt: (failure) =>
     `${failure.path} is damaged at byte ${failure.offset}: ${failure.detail}; ${advice(failure)}`,
+  markerCorrupt: (failure) =>
+    `${failure.path} is damaged at byte ${failure.offset}: ${failure.detail}; ${advice(failure)}`,
   storeCorrupt: (failure) => `${failure.path} is damaged: ${failure.detail}; ${advice(failure)}`,
   snapshotInvalid: ({detail}) => detail,
   exportFailed: ({detail}) => `the store could not be read for a snapshot: ${detail}; try again`,
@@ -77,7 +79,10 @@ const FAILURES: {readonly [Code in MemberFailure['code']]: (failure: Failure<Cod
 };
 
 /** The next command for whoever has damaged data. */
-function advice({remedy, dataDir = "this member's data"}: Failure<'walCorrupt' | 'storeCorrupt'>): string {
+function advice({
+  remedy,
+  dataDir = "this member's data",
+}: Failure<'walCorrupt' | 'markerCorrupt' | 'storeCorrupt'>): string {
   const rejoin =
     `put ${dataDir} aside and let this member rejoin the others (kvd member remove, kvd member add, then ` +
     'kvd serve --initial-cluster-state=existing)';

@@ -61,7 +61,7 @@ export class DataDir {
 
   /**
    * Makes the folder if it is missing, takes its lock, and reads its marker. Removes what an unfinished making left.
-   * @throws EngineError `dataDirOfEtcd`, `dataDirUnusable`, `dataDirLocked`, `formatUnsupported`
+   * @throws EngineError `dataDirOfEtcd`, `dataDirUnusable`, `dataDirLocked`, `markerCorrupt`, `formatUnsupported`
    */
   static async open(ports: DataDirPorts): Promise<DataDir> {
     const {disk, lock} = ports;
@@ -174,12 +174,13 @@ function decodeMarker(bytes: Uint8Array, path: string): DataDirMarker {
   const fields = parseObject(line);
   const format = fields?.format;
   // A later format may have another checksum, so the format counts first.
-  if (typeof format === 'number' && format !== DATA_DIR_FORMAT) {
+  if (typeof format === 'number' && format !== DATA_DIR_FORMAT && !isOfThisFormat(line, written)) {
     const found = isIntact ? String(format) : `${format} (or a damaged marker)`;
     throw new EngineError({code: 'formatUnsupported', path, found, supported: String(DATA_DIR_FORMAT)});
   }
   if (!isIntact || fields === undefined) {
-    throw new EngineError({code: 'dataDirUnusable', path, detail: 'the marker file is damaged'});
+    const detail = 'the marker, which says whose this folder is, has a wrong checksum';
+    throw new EngineError({code: 'markerCorrupt', path, offset: 0, detail});
   }
   return {
     clusterId: BigInt(`0x${fields.clusterId}`),
@@ -187,6 +188,11 @@ function decodeMarker(bytes: Uint8Array, path: string): DataDirMarker {
     madeBy: String(fields.madeBy),
     isRestored: fields.isRestored === true,
   };
+}
+
+/** Only the number of the format is damaged. */
+function isOfThisFormat(line: string, written: string): boolean {
+  return checksum(line.replace(/"format":\d+/, `"format":${DATA_DIR_FORMAT}`)) === written;
 }
 
 function checksum(line: string): string {

@@ -76,6 +76,13 @@ export function encodeSegmentHeader(header: SegmentHeader): {bytes: Buffer; seed
   return {bytes, seed};
 }
 
+/** Only the number of the version is damaged. */
+function isOfThisVersion(bytes: Buffer, seed: number): boolean {
+  const mended = Buffer.from(bytes.subarray(0, CRC_AT));
+  mended.writeUInt32LE(WAL_VERSION, 8);
+  return crc32c(mended) === seed;
+}
+
 /**
  * @param path of the segment, for errors
  * @throws EngineError `walCorrupt` or `formatUnsupported`
@@ -90,7 +97,7 @@ export function decodeSegmentHeader(bytes: Buffer, path: string): RootedHeader {
   const seed = bytes.readUInt32LE(CRC_AT);
   const isIntact = crc32c(bytes.subarray(0, CRC_AT)) === seed;
   // A later format may keep its checksum elsewhere, so the version counts before the checksum.
-  if (version !== WAL_VERSION) {
+  if (version !== WAL_VERSION && !isOfThisVersion(bytes, seed)) {
     const found = isIntact ? String(version) : `${version} (or a damaged header)`;
     throw new EngineError({code: 'formatUnsupported', path, found, supported: String(WAL_VERSION)});
   }

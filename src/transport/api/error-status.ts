@@ -87,6 +87,7 @@ const STATUS: Readonly<Record<EngineErrorCode, Row>> = {
   diskFull: STOPPED,
   diskError: STOPPED,
   walCorrupt: CORRUPT,
+  markerCorrupt: CORRUPT,
   storeCorrupt: CORRUPT,
   snapshotInvalid: [internal, 'kvd: the snapshot is not valid'],
   exportFailed: [internal, 'kvd: the process that reads the store for a snapshot ended early'],

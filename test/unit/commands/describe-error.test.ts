@@ -10,6 +10,7 @@ const FAILURES: {readonly [Code in MemberFailure['code']]: Extract<MemberFailure
   diskFull: {code: 'diskFull', path},
   diskError: {code: 'diskError', path, operation: 'write', detail},
   walCorrupt: {code: 'walCorrupt', path, offset: 7, detail},
+  markerCorrupt: {code: 'markerCorrupt', path, offset: 0, detail},
   storeCorrupt: {code: 'storeCorrupt', path, detail},
   snapshotInvalid: {code: 'snapshotInvalid', detail},
   exportFailed: {code: 'exportFailed', detail},

@@ -5,8 +5,10 @@
 
 import {describe, expect, it} from 'vitest';
 import {EngineError} from '../../../src/engine/errors.ts';
+import {crc32c} from '../../../src/engine/lib/crc32c.ts';
 import {Wal} from '../../../src/engine/storage/wal.ts';
 import type {WalBatch, WalContents} from '../../../src/engine/storage/wal-contents.ts';
+import {SEGMENT_HEADER_BYTES} from '../../../src/engine/storage/wal-format.ts';
 import {loseUnsynced, MemoryDisk} from '../../simulator/memory-disk.ts';
 import {
   createWal,
@@ -216,7 +218,13 @@ describe('the log under damage', () => {
 
   it('Ensure that a format from the future is refused as such.', async () => {
     const {disk} = await makeImage(LASTS[0][1], {cleanStop: true});
-    disk.tamper(SECOND, 8, Buffer.from([2]));
+    const header = Buffer.from(disk.bytesOf(SECOND).subarray(0, SEGMENT_HEADER_BYTES));
+    header.writeUInt32LE(2, 8);
+    // A flipped bit of the number alone is damage.
+    disk.tamper(SECOND, 8, header.subarray(8, 9));
+    expect(await failureOf(openWal(disk, true))).toMatchObject({code: 'walCorrupt', offset: 0});
+    header.writeUInt32LE(crc32c(header.subarray(0, SEGMENT_HEADER_BYTES - 4)), SEGMENT_HEADER_BYTES - 4);
+    disk.tamper(SECOND, 0, header);
     const failure = await failureOf(openWal(disk, true));
     expect(failure).toMatchObject({code: 'formatUnsupported', path: `/memory/${SECOND}`, supported: '1'});
   });
