@@ -1,5 +1,6 @@
 import type {EtcdClient} from '../transport/client/etcd-client.ts';
 import type {Watcher} from '../transport/client/watcher.ts';
+import type {GrpcError} from '../transport/http2/grpc-status.ts';
 import type {WatchResponse} from '../transport/proto/generated/watch.ts';
 import {runChild} from './_shared/child.ts';
 import {ClientCommand} from './_shared/client-command.ts';
@@ -61,7 +62,10 @@ export default class Watch extends ClientCommand<void> {
 
   /** Ends when the server cancels the watch. */
   async #follow(client: EtcdClient, {request, command}: WatchArguments): Promise<void> {
-    const watcher = client.watch(request, {requireLeader: true, createdNotify: true});
+    const onUnreachable = (error: GrpcError): void => {
+      this.terminal.warn(`Warning: no endpoint can be reached, trying on (${describeError(error).line})`);
+    };
+    const watcher = client.watch(request, {requireLeader: true, createdNotify: true, onUnreachable});
     let announce = (): void => {};
     const announced = new Promise<void>((resolve) => {
       announce = resolve;

@@ -21,8 +21,8 @@ class Running {
   output = '';
   errors = '';
 
-  constructor(args: readonly string[]) {
-    this.child = spawn(process.execPath, [KVD, ...args], {env: environment()});
+  constructor(args: readonly string[], more: Readonly<Record<string, string>> = {}) {
+    this.child = spawn(process.execPath, [KVD, ...args], {env: {...environment(), ...more}});
     this.child.stdout?.on('data', (chunk: Buffer) => {
       this.output += chunk.toString('latin1');
     });
@@ -229,6 +229,35 @@ describe('live commands', () => {
       `Error: write ${nowhere}/backup.db: no such file or directory; make the folder ${nowhere} first\n`,
     );
     expect(existsSync(nowhere)).toBe(false);
+  });
+
+  it('Ensure that a watch whose endpoints are all away says so once, and goes on when one comes back.', async () => {
+    const own = mkdtempSync(join(folder, 'away-'));
+    const [clientPort = 0, peerPort = 0] = await freePorts(2);
+    const initialCluster = `away=http://127.0.0.1:${peerPort}`;
+    const away = new MemberProcess({
+      program: 'etcd',
+      folder: own,
+      name: 'away',
+      clientPort,
+      peerPort,
+      initialCluster,
+    });
+    const watch = new Running(['watch', 'k', '--rev=1', '--dial-timeout=100ms'], {
+      KVD_ENDPOINTS: away.endpoint,
+    });
+    const told = () => watch.errors.split('no endpoint can be reached').length - 1;
+    await eventually(() => told() === 1, {what: 'the warning'});
+    expect(watch.errors).toContain(`dial ${away.endpoint}: connection refused`);
+    try {
+      await away.start();
+      spawnSync('etcdctl', ['put', 'k', '1', '--endpoints', away.endpoint], {env: cleanEnvironment()});
+      await watch.shows('PUT\nk\n1\n');
+      expect(told()).toBe(1);
+    } finally {
+      await away.kill();
+    }
+    await eventually(() => told() === 2, {what: 'the second warning'});
   });
 
   it('Ensure that the next endpoint is tried when one does not answer.', async () => {

@@ -15,6 +15,8 @@ export interface WatchOptions {
   readonly requireLeader?: boolean | undefined;
   /** Also yield the server's `created` answer, once. */
   readonly createdNotify?: boolean | undefined;
+  /** Nobody could be reached; the watch goes on trying, and tells again only after it has run. */
+  readonly onUnreachable?: ((error: GrpcError) => void) | undefined;
 }
 
 /** Pause before a broken stream is opened again, milliseconds: first and longest. */
@@ -30,6 +32,7 @@ export class Watcher implements AsyncIterable<WatchResponse> {
   /** First revision that was not delivered yet; 0 until the first `created` says where the watch began. */
   #nextRevision: number;
   #isAnnounced = false;
+  #isUnreachable = false;
 
   constructor(calls: Calls, request: WatchCreateRequestInput, options: WatchOptions) {
     this.#calls = calls;
@@ -86,10 +89,10 @@ export class Watcher implements AsyncIterable<WatchResponse> {
   async *#run(): AsyncGenerator<WatchResponse, void> {
     const {WatchPath, encodeWatchRequest, decodeWatchResponse} = await codecs();
     const {endpoint, requireLeader} = this.#options;
-    const stream = await this.#calls.open(WatchPath.Watch, {
-      endpoint,
-      requireLeader,
-      signal: this.#end.signal,
+    const opening = this.#calls.open(WatchPath.Watch, {endpoint, requireLeader, signal: this.#end.signal});
+    const stream = await opening.catch((error: unknown) => {
+      this.#tellUnreachable(error);
+      throw error;
     });
     this.#stream = stream;
     try {
@@ -110,10 +113,17 @@ export class Watcher implements AsyncIterable<WatchResponse> {
     }
   }
 
+  #tellUnreachable(error: unknown): void {
+    if (this.#isUnreachable || this.#isEnded || !isPassing(error)) return;
+    this.#isUnreachable = true;
+    this.#options.onUnreachable?.(error);
+  }
+
   /** Notes how far the watch has come. @returns whether the caller sees this response */
   #take(response: WatchResponse): boolean {
     const revision = response.header?.revision ?? 0;
     if (response.created) {
+      this.#isUnreachable = false;
       // A watch from now on: a later stream must begin where this one did.
       if (!response.canceled && this.#nextRevision === 0) this.#nextRevision = revision + 1;
       const isFirst = !this.#isAnnounced;
@@ -133,7 +143,7 @@ function join(fragments: readonly WatchResponse[]): WatchResponse {
 }
 
 /** What another member, or the same one a little later, may not suffer from. */
-function isPassing(error: unknown): boolean {
+function isPassing(error: unknown): error is GrpcError {
   return (
     error instanceof GrpcError &&
     (error.status === GrpcStatus.unavailable || error.status === GrpcStatus.internal)
