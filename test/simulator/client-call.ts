@@ -27,6 +27,8 @@ const UNKNOWN = new Set<EngineErrorCode>([
 ]);
 
 export interface CallOptions {
+  /** The client's own host in the network. */
+  readonly from: string;
   readonly network: SimulatedNetwork;
   readonly member: SimulatedMember;
   /** How long the client has patience, milliseconds. */
@@ -35,11 +37,18 @@ export interface CallOptions {
 }
 
 export async function callMember<Result>(
-  {network, member, timeoutMs, onAssertion}: CallOptions,
+  {from, network, member, timeoutMs, onAssertion}: CallOptions,
   act: (server: Server, signal: AbortSignal) => Promise<Result>,
 ): Promise<Outcome<Result>> {
   const {queue} = network;
+  const patienceEndsMs = queue.nowMs + timeoutMs;
+  /** What is lost on the way is missed when patience ends. */
+  const swallowed = async (): Promise<Outcome<Result>> => {
+    await queue.sleep(patienceEndsMs - queue.nowMs);
+    return {kind: 'unknown', code: 'cut'};
+  };
   await queue.sleep(network.delayMs());
+  if (network.isCut(from, member.name)) return swallowed();
   const {life} = member;
   const server = life?.server;
   if (life === undefined || server === undefined || life.isStopping) {
@@ -81,5 +90,5 @@ export async function callMember<Result>(
     });
   });
   await queue.sleep(network.delayMs());
-  return outcome;
+  return network.isCut(member.name, from) ? swallowed() : outcome;
 }

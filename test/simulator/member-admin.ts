@@ -186,6 +186,6 @@ export class MemberAdmin {
     const {network, random, members, onAssertion} = this.#options;
     const others = members.filter((member) => member !== except);
     const member = others[random.below(others.length)];
-    return callMember({network, member, timeoutMs: 8_000, onAssertion}, act);
+    return callMember({from: 'admin', network, member, timeoutMs: 8_000, onAssertion}, act);
   }
 }

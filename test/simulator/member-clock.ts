@@ -15,6 +15,8 @@ export class MemberClock implements Clock {
   #rate: number;
   #trueMs: number;
   #ownMs: number;
+  /** By how much the calendar is off; it may jump, the monotonic clock never does. */
+  wallSkewMs = 0;
   #isAlive = true;
   #isPaused = false;
   #waiting: (() => void)[] = [];
@@ -40,7 +42,7 @@ export class MemberClock implements Clock {
   }
 
   wallMs(): number {
-    return 1_700_000_000_000 + Math.floor(this.monotonicMs());
+    return 1_700_000_000_000 + Math.floor(this.monotonicMs() + this.wallSkewMs);
   }
 
   after(delayMs: number, action: () => void): () => void {

@@ -3,8 +3,9 @@
 import type {Answered} from '../../src/engine/server/server.ts';
 import type {PutResult, RangeResult} from '../../src/engine/types.ts';
 import {putOf, rangeOf} from './requests.ts';
-import {SimulatedCluster, type Swarm} from './simulated-cluster.ts';
+import {SimulatedCluster} from './simulated-cluster.ts';
 import type {SimulatedMember} from './simulated-member.ts';
+import type {Swarm} from './swarm.ts';
 
 const QUIET: Partial<Swarm> = {
   members: 3,

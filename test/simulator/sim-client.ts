@@ -86,9 +86,9 @@ export class SimClient {
     member: SimulatedMember,
     act: Parameters<typeof callMember<Result>>[1],
   ): Promise<Outcome<Result>> {
-    const {network, random, onAssertion} = this.#options;
+    const {name, network, random, onAssertion} = this.#options;
     const timeoutMs = random.below(10) === 0 ? 20 + random.below(500) : 10_000;
-    return callMember({network, member, timeoutMs, onAssertion}, act);
+    return callMember({from: name, network, member, timeoutMs, onAssertion}, act);
   }
 
   async #put(member: SimulatedMember, label: string): Promise<Outcome<unknown>> {

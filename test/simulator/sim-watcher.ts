@@ -27,12 +27,16 @@ export interface SimWatcherOptions {
   readonly isSlow: boolean;
 }
 
+/** Between looks at whether a way is free again. */
+const CUT_POLL_MS = 50;
+
 export class SimWatcher {
   readonly #options: SimWatcherOptions;
   readonly #member: SimulatedMember;
   /** The next revision that may come; 0 until the first stream told where it began. */
   #next = 0;
   #life: Life | undefined;
+  #host = '';
   #stream: WatchStream | undefined;
   /** Within the stream: everything up to here was announced as complete. */
   #progress = 0;
@@ -86,11 +90,13 @@ export class SimWatcher {
     const {life} = member;
     const server = life?.server;
     if (this.#isStopped || this.#life !== undefined) return;
-    if (life === undefined || server === undefined || !life.isPublished) {
+    const isCut = network.isCut(this.#options.name, member.name);
+    if (life === undefined || server === undefined || !life.isPublished || isCut) {
       this.#lost();
       return;
     }
     this.#life = life;
+    this.#host = member.name;
     life.onEnd(() => {
       if (this.#life !== life) return;
       network.queue.after(network.delayMs(), () => this.#life === life && this.#lost());
@@ -119,15 +125,19 @@ export class SimWatcher {
     });
   }
 
-  #readable(stream: WatchStream, reading: {isDue: boolean}): void {
+  #readable(stream: WatchStream, reading: {isDue: boolean}, delayMs = this.#readDelayMs()): void {
     if (reading.isDue) return;
     reading.isDue = true;
-    const {network, random, isSlow} = this.#options;
-    const delayMs = isSlow ? random.below(2_000) : network.delayMs();
+    const {network} = this.#options;
     network.queue.after(delayMs, () => {
       reading.isDue = false;
       const life = this.#life;
       if (this.#stream !== stream || life === undefined) return;
+      if (network.isCut(this.#host, this.#options.name)) {
+        // It waits on the connection, until somebody gives that up or the way is free again.
+        this.#readable(stream, reading, CUT_POLL_MS);
+        return;
+      }
       life.clock.enter(() => {
         for (let response = stream.take(); response !== undefined; response = stream.take()) {
           if (this.#stream !== stream) return;
@@ -135,6 +145,11 @@ export class SimWatcher {
         }
       });
     });
+  }
+
+  #readDelayMs(): number {
+    const {network, random, isSlow} = this.#options;
+    return isSlow ? random.below(2_000) : network.delayMs();
   }
 
   #take(response: WatchResponse): void {

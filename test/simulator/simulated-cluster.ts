@@ -6,7 +6,8 @@
 import {AssertionError, EngineError} from '../../src/engine/errors.ts';
 import type {ServerConfig} from '../../src/engine/server/server-config.ts';
 import {EventQueue} from './event-queue.ts';
-import {FAULT_KINDS, type FaultKind, FaultSchedule} from './fault-schedule.ts';
+import {FaultSchedule} from './fault-schedule.ts';
+import type {FaultKind} from './faults/fault-kinds.ts';
 import {History} from './history.ts';
 import {Invariants} from './invariants.ts';
 import {KvModel} from './kv-model.ts';
@@ -18,6 +19,7 @@ import {SimClient} from './sim-client.ts';
 import {SimWatcher} from './sim-watcher.ts';
 import {SimulatedMember} from './simulated-member.ts';
 import {SimulatedNetwork} from './simulated-network.ts';
+import {drawSwarm, type Swarm} from './swarm.ts';
 import {Trace} from './trace.ts';
 
 /** After the last fault everything must be well within this time, virtual milliseconds. */
@@ -31,25 +33,6 @@ export interface SimulationOptions {
   /** Nothing happens by itself: no machine is started again, no client asks. For scenarios. */
   readonly isManual?: boolean;
   readonly listener?: ((line: string) => void) | undefined;
-}
-
-/** What a seed decides once for its run. */
-export interface Swarm {
-  readonly members: number;
-  readonly clients: number;
-  readonly watchers: number;
-  readonly keyCount: number;
-  readonly valueBytesMax: number;
-  readonly snapshotCount: number;
-  readonly catchupEntries: number;
-  readonly walSegmentBytes: number;
-  readonly heartbeatMs: number;
-  readonly electionMs: number;
-  readonly clientPauseMsMax: number;
-  readonly faultPauseMsMax: number;
-  readonly clockRateMax: number;
-  readonly changesMembers: boolean;
-  readonly kinds: readonly FaultKind[];
 }
 
 export interface Violation {
@@ -136,6 +119,8 @@ export class SimulatedCluster {
       random: this.#fork(),
       network: this.network,
       members: this.members,
+      clients: ['admin', ...names('c', this.swarm.clients), ...names('w', this.swarm.watchers)],
+      violate,
       trace: this.trace,
       pauseMsMax: this.swarm.faultPauseMsMax,
       clockRateMax: this.swarm.clockRateMax,
@@ -471,25 +456,5 @@ export class SimulatedCluster {
 
 const urlOf = (place: number) => `http://m${place}:2380`;
 
-function drawSwarm(random: SeededRandom): Swarm {
-  const pick = <T>(...choices: T[]): T => choices[random.below(choices.length)];
-  const electionMs = pick(300, 1_000);
-  const members = pick(1, 3, 3, 3, 3, 5);
-  return {
-    members,
-    clients: 1 + random.below(8),
-    watchers: random.below(6),
-    keyCount: pick(2, 5, 20, 60),
-    valueBytesMax: pick(1, 20, 500),
-    snapshotCount: pick(5, 20, 100, 10_000),
-    catchupEntries: pick(1, 5, 30),
-    walSegmentBytes: pick(4_096, 16_384, 65_536),
-    heartbeatMs: electionMs / 10,
-    electionMs,
-    clientPauseMsMax: pick(5, 30, 200),
-    faultPauseMsMax: pick(300, 1_000, 3_000),
-    clockRateMax: pick(1.0001, 1.02, 1.2),
-    changesMembers: members > 1 && random.below(3) === 0,
-    kinds: random.below(8) === 0 ? [] : FAULT_KINDS.filter(() => random.below(5) < 2),
-  };
-}
+const names = (letter: string, count: number): string[] =>
+  Array.from({length: count}, (_, place) => `${letter}${place + 1}`);

@@ -59,6 +59,8 @@ class Link {
   held: (() => void)[] = [];
   readonly asks = new Set<Ask>();
   isLossDue = false;
+  /** Half open: the other end has forgotten it, and nobody told this one. What is sent on it is lost. */
+  isDeaf = false;
 
   constructor(peer: Peer) {
     this.id = peer.id;
@@ -280,6 +282,12 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
     if (link !== undefined) this.#broken(link, link.era);
   }
 
+  /** A fault: the other end forgets the connection, silently. It breaks when pings stay unanswered. */
+  deafenLink(id: MemberId): void {
+    const link = this.#links.get(id);
+    if (link?.sinceMs !== undefined) link.isDeaf = true;
+  }
+
   // ---- Links --------------------------------------------------------------------------------------------------
 
   #tick(): void {
@@ -292,6 +300,7 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
       const isReached =
         remote.handlers !== undefined &&
         remote.clock.isAlive &&
+        !link.isDeaf &&
         !this.#net.isCut(this.host, remote.host) &&
         !this.#net.isCut(remote.host, this.host);
       link.silentTicks = isReached ? 0 : link.silentTicks + 1;
@@ -420,7 +429,7 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
       : Math.max(link.lastArrivalMs, net.queue.nowMs + delayMs);
     if (!overtakes) link.lastArrivalMs = atMs;
     net.queue.after(atMs - net.queue.nowMs, () => {
-      if (link.era !== era || remote === undefined || remote.handlers === undefined) return;
+      if (link.era !== era || link.isDeaf || remote === undefined || remote.handlers === undefined) return;
       if (net.isCut(this.host, remote.host)) link.held.push(() => this.#carry(link, arrive));
       else arrive();
     });
@@ -438,6 +447,7 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
     link.era++;
     link.sinceMs = undefined;
     link.remote = undefined;
+    link.isDeaf = false;
     link.held = [];
     for (const ask of [...link.asks]) ask.reject(error);
   }

@@ -113,6 +113,7 @@ export class SimulatedMember {
   config: ServerConfig;
   weather: DiskWeather = {...FAIR_DISK};
   clockRate = 1;
+  #wallSkewMs = 0;
   /** The process dies just before this many more operations of the disk are done; undefined: it does not. */
   crashAfterOperations: number | undefined;
   onArmedCrash: () => void = () => undefined;
@@ -164,6 +165,7 @@ export class SimulatedMember {
       ownMs: this.#random.below(1_000_000_000),
       rate: this.clockRate,
     });
+    clock.wallSkewMs = this.#wallSkewMs;
     let opened: OpenedMember | undefined;
     let dataDir: DataDir | undefined;
     const life: Life = new Life(
@@ -259,6 +261,33 @@ export class SimulatedMember {
   setClockRate(rate: number): void {
     this.clockRate = rate;
     this.life?.clock.setRate(rate);
+  }
+
+  setWallSkewMs(skewMs: number): void {
+    this.#wallSkewMs = skewMs;
+    if (this.life !== undefined) this.life.clock.wallSkewMs = skewMs;
+  }
+
+  /**
+   * Somebody starts the same member again while it runs. It goes as far as the lock of the data dir.
+   * @returns what became of it; `moot` when the first process had no lock yet or ended meanwhile
+   */
+  async startSecond(): Promise<'refused' | 'opened' | 'moot'> {
+    const {life} = this;
+    if (life === undefined || !this.#isLocked) return 'moot';
+    this.#note('is started a second time');
+    const lock = async () => {
+      if (this.life !== life) throw new EngineError({code: 'stopped'});
+      return this.#lock();
+    };
+    try {
+      await DataDir.open({disk: this.#wrappedDisk(), lock, logger: this.#logger()});
+      return 'opened';
+    } catch (error) {
+      if (this.life !== life) return 'moot';
+      if (error instanceof EngineError && error.code === 'dataDirLocked') return 'refused';
+      throw error;
+    }
   }
 
   #end({silently}: {silently: boolean}): void {

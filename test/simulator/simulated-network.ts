@@ -30,8 +30,8 @@ export class SimulatedNetwork {
   weather: Weather = {...FAIR_WEATHER};
   readonly #listening = new Map<string, SimulatedEndpoint>();
   readonly #endpoints = new Set<SimulatedEndpoint>();
-  /** `from>to` by host: what one sends does not reach the other. */
-  readonly #cuts = new Set<string>();
+  /** `from>to` by host: what one sends does not reach the other; how many partitions say so. */
+  readonly #cuts = new Map<string, number>();
 
   constructor(queue: EventQueue, random: Random) {
     this.queue = queue;
@@ -58,7 +58,23 @@ export class SimulatedNetwork {
   }
 
   cut(from: string, to: string): void {
-    this.#cuts.add(`${from}>${to}`);
+    const way = `${from}>${to}`;
+    this.#cuts.set(way, (this.#cuts.get(way) ?? 0) + 1);
+  }
+
+  cutAll(ways: readonly (readonly [from: string, to: string])[]): void {
+    for (const [from, to] of ways) this.cut(from, to);
+  }
+
+  /** One partition ends; what another one cuts stays cut. */
+  restore(ways: readonly (readonly [from: string, to: string])[]): void {
+    for (const [from, to] of ways) {
+      const way = `${from}>${to}`;
+      const left = (this.#cuts.get(way) ?? 0) - 1;
+      if (left > 0) this.#cuts.set(way, left);
+      else this.#cuts.delete(way);
+    }
+    for (const endpoint of this.#endpoints) endpoint.healed();
   }
 
   /** All hosts reach each other again; what was on its way arrives after all where the link still stands. */

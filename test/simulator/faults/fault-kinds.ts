@@ -1,0 +1,67 @@
+/** The kinds of faults, by what they strike. Each is on or off for a whole run. */
+
+import type {SeededRandom} from '../seeded-random.ts';
+import type {SimulatedMember} from '../simulated-member.ts';
+import type {SimulatedNetwork} from '../simulated-network.ts';
+
+export const NETWORK_FAULTS = [
+  'isolate',
+  'halves',
+  'star',
+  'bridge',
+  'ring',
+  'oneWay',
+  'linkBreak',
+  'halfOpen',
+  'clientCut',
+  'loss',
+  'duplicate',
+  'reorder',
+  'slowNetwork',
+] as const;
+export const PROCESS_FAULTS = [
+  'kill',
+  'power',
+  'crashAtDisk',
+  'pause',
+  'stop',
+  'secondStart',
+  'clockRate',
+  'clockJump',
+] as const;
+export const DISK_FAULTS = ['slowDisk', 'hungDisk', 'syncError', 'fullStore'] as const;
+export const OPERATOR_FAULTS = ['moveLeader', 'defragment', 'campaign'] as const;
+
+export type NetworkFault = (typeof NETWORK_FAULTS)[number];
+export type ProcessFault = (typeof PROCESS_FAULTS)[number];
+export type DiskFault = (typeof DISK_FAULTS)[number];
+export type OperatorFault = (typeof OPERATOR_FAULTS)[number];
+export type FaultKind = NetworkFault | ProcessFault | DiskFault | OperatorFault;
+
+export const FAULT_KINDS: readonly FaultKind[] = [
+  ...PROCESS_FAULTS,
+  ...NETWORK_FAULTS,
+  ...DISK_FAULTS,
+  ...OPERATOR_FAULTS,
+];
+
+/** What a fault may touch. */
+export interface FaultScene {
+  readonly random: SeededRandom;
+  readonly network: SimulatedNetwork;
+  readonly members: readonly SimulatedMember[];
+  /** Hosts of clients in the network. */
+  readonly clients: readonly string[];
+  readonly clockRateMax: number;
+  /** Runs it after this time unless all faults have ended by then; what ends with all faults is not its to do. */
+  later(ms: number, action: () => void): void;
+  /** What a call into a member from outside may not throw. */
+  readonly onAssertion: (error: unknown) => void;
+  readonly violate: (invariant: string, detail: string) => void;
+}
+
+/** Whom a fault strikes, and for how long, milliseconds. */
+export interface Stroke {
+  readonly member: SimulatedMember;
+  readonly ms: number;
+}

@@ -1,0 +1,143 @@
+/** That faults do what they say: a fault that strikes nothing would prove nothing. */
+
+import {describe, expect, it} from 'vitest';
+import {callMember} from '../client-call.ts';
+import {Scenario} from '../scenario.ts';
+import {SeededRandom} from '../seeded-random.ts';
+import {type FaultScene, NETWORK_FAULTS} from './fault-kinds.ts';
+import {strikeNetwork} from './network-faults.ts';
+import {strikeProcess} from './process-faults.ts';
+
+function sceneOf(world: Scenario, clients: readonly string[] = []): FaultScene {
+  const {network, members} = world.cluster;
+  return {
+    random: new SeededRandom(3),
+    network,
+    members,
+    clients,
+    clockRateMax: 1,
+    later: () => undefined,
+    onAssertion: (error) => {
+      throw error;
+    },
+    violate: (invariant, detail) => world.cluster.violate(invariant, detail),
+  };
+}
+
+/** For each member, how many others it exchanges messages with, both ways. */
+function neighbours(world: Scenario): number[] {
+  const {network, members} = world.cluster;
+  const isJoined = (a: string, b: string) => !network.isCut(a, b) && !network.isCut(b, a);
+  return members.map(
+    ({name}) => members.filter((one) => one.name !== name && isJoined(name, one.name)).length,
+  );
+}
+
+describe('partitions', () => {
+  it.each([
+    ['isolate', [0, 3, 3, 3, 3]],
+    ['star', [1, 1, 1, 1, 4]],
+    ['bridge', [2, 2, 2, 2, 4]],
+    ['ring', [2, 2, 2, 2, 2]],
+    ['oneWay', [0, 3, 3, 3, 3]],
+  ] as const)(
+    'Ensure that %s leaves each of five members as many neighbours as it should.',
+    async (kind, wanted) => {
+      await Scenario.play({members: 5}, async (world) => {
+        strikeNetwork(kind, sceneOf(world), {member: world.leader, ms: 1});
+        expect(neighbours(world).sort()).toEqual([...wanted]);
+      });
+    },
+  );
+
+  it('Ensure that one that ends leaves what another cuts.', async () => {
+    await Scenario.play({}, async ({cluster: {network}}) => {
+      network.cutAll([['m1', 'm2']]);
+      network.cutAll([
+        ['m1', 'm2'],
+        ['m2', 'm1'],
+      ]);
+      network.restore([
+        ['m1', 'm2'],
+        ['m2', 'm1'],
+      ]);
+      expect(network.isCut('m1', 'm2')).toBe(true);
+      expect(network.isCut('m2', 'm1')).toBe(false);
+    });
+  });
+
+  it('Ensure that a client whose answers are cut off does not know, though its request was carried out.', async () => {
+    await Scenario.play({}, async (world) => {
+      const {network} = world.cluster;
+      const call = (from: string) =>
+        world.cluster.drive(
+          callMember(
+            {from, network, member: world.leader, timeoutMs: 500, onAssertion: () => undefined},
+            (server) => server.leaseGrant({id: from === 'c1' ? 1n : 2n, ttlSeconds: 60}),
+          ),
+        );
+      network.cut(world.leader.name, 'c1');
+      network.cut('c2', world.leader.name);
+      expect(await call('c1')).toEqual({kind: 'unknown', code: 'cut'});
+      expect(await call('c2')).toEqual({kind: 'unknown', code: 'cut'});
+      expect([...world.cluster.model.leases.keys()]).toEqual([1n]);
+      world.cluster.model.leases.clear();
+    });
+  });
+
+  it('Ensure that every kind of them can strike.', async () => {
+    await Scenario.play({}, async (world) => {
+      for (const kind of NETWORK_FAULTS)
+        expect(() =>
+          strikeNetwork(kind, sceneOf(world, ['c1']), {member: world.leader, ms: 1}),
+        ).not.toThrow();
+    });
+  });
+});
+
+describe('connections', () => {
+  it('Ensure that a half-open one loses what is sent, and breaks when nobody answers its pings.', async () => {
+    await Scenario.play({}, async (world) => {
+      const {leader} = world;
+      const [follower] = world.followers;
+      const id = follower.life?.opened?.identity.memberId ?? 0n;
+      const network = leader.life?.network;
+      const since = network?.connectedSinceMs(id);
+      expect(since).toBeDefined();
+      network?.deafenLink(id);
+      const index = follower.replica?.applier.index ?? 0;
+      await world.put(leader, 'k', 'v');
+      await world.cluster.pass(100);
+      expect(follower.replica?.applier.index).toBe(index);
+      await world.until(() => network?.connectedSinceMs(id) !== since, 'the link breaks');
+      await world.until(() => (follower.replica?.applier.index ?? 0) > index, 'and is made anew');
+    });
+  });
+});
+
+describe('processes', () => {
+  it('Ensure that a second one of the same member is refused, at any time of the first.', async () => {
+    await Scenario.play({}, async (world) => {
+      const [member] = world.followers;
+      expect(await world.cluster.drive(member.startSecond())).toBe('refused');
+      member.kill({landed: false});
+      expect(await world.cluster.drive(member.startSecond())).toBe('moot');
+      member.start();
+      await world.published(member);
+      expect(await world.cluster.drive(member.startSecond())).toBe('refused');
+      await world.puts(world.leader, 2);
+    });
+  });
+
+  it('Ensure that a calendar that jumps leaves the monotonic clock alone.', async () => {
+    await Scenario.play({}, async (world) => {
+      const {leader} = world;
+      const clock = leader.life?.clock;
+      const [wall, monotonic] = [clock?.wallMs() ?? 0, clock?.monotonicMs() ?? 0];
+      strikeProcess('clockJump', sceneOf(world), {member: leader, ms: 1});
+      expect(Math.abs((clock?.wallMs() ?? 0) - wall)).toBeGreaterThan(1_000);
+      expect(clock?.monotonicMs()).toBe(monotonic);
+      await world.puts(leader, 2);
+    });
+  });
+});

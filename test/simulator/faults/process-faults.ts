@@ -1,0 +1,60 @@
+/** Faults of processes and machines: ends of every kind, pauses, a second start, and clocks that are wrong. */
+
+import {anyCrash, keepUnsynced, loseUnsynced} from '../memory-disk.ts';
+import type {SimulatedMember} from '../simulated-member.ts';
+import type {FaultScene, ProcessFault, Stroke} from './fault-kinds.ts';
+
+const WALL_SKEW_MS_MAX = 10 * 60_000;
+
+export function strikeProcess(kind: ProcessFault, scene: FaultScene, {member, ms}: Stroke): void {
+  const {random, clockRateMax} = scene;
+  switch (kind) {
+    case 'kill':
+      if (member.isUp) member.kill({landed: random.below(2) === 0});
+      return;
+    case 'power':
+      losePower(scene, member);
+      return;
+    case 'crashAtDisk':
+      member.crashAfterOperations = random.below(random.below(2) === 0 ? 5 : 60);
+      member.onArmedCrash = () => {
+        if (!member.isUp) return;
+        if (random.below(2) === 0) member.kill({landed: random.below(2) === 0});
+        else losePower(scene, member);
+      };
+      return;
+    case 'stop':
+      void member.stop();
+      return;
+    case 'pause': {
+      const {life} = member;
+      life?.clock.pause();
+      scene.later(ms, () => life?.clock.resume());
+      return;
+    }
+    case 'secondStart':
+      member.startSecond().then(
+        (found) => {
+          if (found === 'opened')
+            scene.violate('one process', `${member.name} could be started a second time`);
+        },
+        (error: unknown) => scene.onAssertion(error),
+      );
+      return;
+    case 'clockRate':
+      member.setClockRate(1 + ((random.below(2_001) - 1_000) / 1_000) * (clockRateMax - 1));
+      return;
+    case 'clockJump': {
+      const skewMs = random.below(2 * WALL_SKEW_MS_MAX) - WALL_SKEW_MS_MAX;
+      member.setWallSkewMs(skewMs);
+      // Back again, so that it also jumps while a measurement is under way.
+      if (random.below(2) === 0) scene.later(ms, () => member.setWallSkewMs(0));
+    }
+  }
+}
+
+function losePower({random}: FaultScene, member: SimulatedMember): void {
+  if (!member.isUp) return;
+  const choices = [loseUnsynced, keepUnsynced, anyCrash(random), anyCrash(random)][random.below(4)];
+  member.losePower(choices, {landed: random.below(2) === 0});
+}

@@ -1,0 +1,45 @@
+/** What a seed decides once for its run: size, rhythm and bounds of a cluster, and which kinds of faults it suffers. */
+
+import {FAULT_KINDS, type FaultKind} from './faults/fault-kinds.ts';
+import type {SeededRandom} from './seeded-random.ts';
+
+export interface Swarm {
+  readonly members: number;
+  readonly clients: number;
+  readonly watchers: number;
+  readonly keyCount: number;
+  readonly valueBytesMax: number;
+  readonly snapshotCount: number;
+  readonly catchupEntries: number;
+  readonly walSegmentBytes: number;
+  readonly heartbeatMs: number;
+  readonly electionMs: number;
+  readonly clientPauseMsMax: number;
+  readonly faultPauseMsMax: number;
+  readonly clockRateMax: number;
+  readonly changesMembers: boolean;
+  readonly kinds: readonly FaultKind[];
+}
+
+export function drawSwarm(random: SeededRandom): Swarm {
+  const pick = <T>(...choices: T[]): T => choices[random.below(choices.length)];
+  const electionMs = pick(300, 1_000);
+  const members = pick(1, 1, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 6, 7, 7);
+  return {
+    members,
+    clients: 1 + random.below(8),
+    watchers: random.below(6),
+    keyCount: pick(2, 5, 20, 60),
+    valueBytesMax: pick(1, 20, 500),
+    snapshotCount: pick(5, 20, 100, 10_000),
+    catchupEntries: pick(1, 5, 30),
+    walSegmentBytes: pick(4_096, 16_384, 65_536),
+    heartbeatMs: electionMs / 10,
+    electionMs,
+    clientPauseMsMax: pick(5, 30, 200),
+    faultPauseMsMax: pick(300, 1_000, 3_000),
+    clockRateMax: pick(1.0001, 1.02, 1.2),
+    changesMembers: members > 1 && random.below(3) === 0,
+    kinds: random.below(8) === 0 ? [] : FAULT_KINDS.filter(() => random.below(5) < 2),
+  };
+}
