@@ -83,7 +83,7 @@ async function readConfigFile(path: string): Promise<unknown> {
   try {
     return parse(text);
   } catch (error) {
-    const reason = (error as Error).message.split('\n')[0];
+    const reason = (error as Error).message.split('\n')[0]?.replace(/:$/, '');
     throw new CommandError(ExitCode.error, `--${CONFIG_FILE_FLAG}=${path} is not YAML: ${reason}`, error);
   }
 }

@@ -94,6 +94,14 @@ describe('serve', () => {
     expect(stdout.toString()).toContain(', started, filed, ');
   });
 
+  it('Ensure that a file that is no YAML is refused with the place of its fault.', () => {
+    const path = join(folder, 'bad.yml');
+    writeFileSync(path, 'name: [\n');
+    const {exit, line, errors} = refused([`--config-file=${path}`]);
+    expect({exit, errors}).toEqual({exit: 1, errors: 1});
+    expect(line).toMatch(/^Error: --config-file=.*bad\.yml is not YAML: .* at line \d+, column \d+$/);
+  });
+
   it('Ensure that a data folder in use is refused, and so is a port that is taken.', async () => {
     const {client, peer} = await urls();
     await start(listening(client, peer, 'used'), client);

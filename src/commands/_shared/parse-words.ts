@@ -77,8 +77,9 @@ function parseShort(word: string, next: string | undefined, definitions: FlagSet
     const char = word[at] as string;
     const [name, flag] = Object.entries(definitions).find(([, {char: own}]) => own === char) ?? [];
     if (name === undefined || flag === undefined) {
+      const hint = /\d/.test(char) ? '; a value that begins with a dash stands behind --' : '';
       const what = `unknown shorthand flag: '${textOf(char)}' in ${textOf(word)}`;
-      throw unknownFlag(what, word.slice(1).replace(/=.*/s, ''), definitions);
+      throw unknownFlag(what, word.slice(1).replace(/=.*/s, ''), definitions, hint);
     }
     const shown = `-${char}, --${name}`;
     const rest = word.slice(at + 1);
@@ -112,9 +113,13 @@ function flagError(message: string): CommandError {
   return new CommandError(ExitCode.error, message);
 }
 
-function unknownFlag(what: string, name: string, definitions: FlagSet): CommandError {
+function unknownFlag(what: string, name: string, definitions: FlagSet, hint = ''): CommandError {
   const shown = Object.keys(definitions).filter((known) => definitions[known]?.hidden !== true);
-  return new UnknownNameError(what, {word: `--${textOf(name)}`, names: shown.map((known) => `--${known}`)});
+  return new UnknownNameError(what, {
+    word: `--${textOf(name)}`,
+    names: shown.map((known) => `--${known}`),
+    hint,
+  });
 }
 
 /** For commands that take no arguments. */

@@ -286,6 +286,9 @@ describe('client port', () => {
       `cannot listen on http://127.0.0.1:${port}: the address is already in use; stop the program that has it, or ` +
         'listen elsewhere (--listen-client-urls)',
     );
+    await expect(listen({}, ['unix:///does/not/exist/client.sock'])).rejects.toThrow(
+      'cannot listen on unix:///does/not/exist/client.sock: the socket cannot be made there; see that its folder exists',
+    );
     await expect(listen({}, ['https://127.0.0.1:0'])).rejects.toThrow('certificate');
     await expect(listen({}, ['127.0.0.1:0'])).rejects.toThrow('http://');
   });

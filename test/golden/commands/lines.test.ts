@@ -62,6 +62,7 @@ const WRONG = [
   'put a',
   'put a b --ignore-value',
   'put a b --lease=zz',
+  'put balance -5',
   'put a b -w table',
   'del',
   'del a b c',

@@ -83,6 +83,7 @@ describe('parse words', () => {
   it.each([
     [['--nope'], 'unknown flag: --nope'],
     [['-x'], "unknown shorthand flag: 'x' in -x"],
+    [['-5'], "unknown shorthand flag: '5' in -5; a value that begins with a dash stands behind --"],
     [['-px'], "unknown shorthand flag: 'x' in -px"],
     [['---'], 'bad flag syntax: ---'],
     [['--=a'], 'bad flag syntax: --=a'],
