@@ -113,6 +113,10 @@ export const RECLAIM_WATCHERS_WAIT_MS = 5_000;
 
 /** Key-value bytes in one part of a streamed range: enough to fill a frame, little enough to hold per stream. */
 export const RANGE_PART_BYTES = 1 * MIB;
+/** Key-value bytes that the answer of a range keeps in memory; what is beyond them is read again while it is sent. */
+export const RANGE_KEPT_BYTES = 1 * MIB;
+/** ... but for small ones: reading each again would cost more than it takes to keep them. */
+export const DISTANT_BYTES_MIN = 256;
 /** Transactions inside transactions: the default operation budget (128) allows no deeper; it bounds recursion. */
 export const TXN_DEPTH_MAX = 128;
 /** Committed entries that wait to be applied: etcd refuses proposals beyond a gap of 5,000 between committed and applied. */

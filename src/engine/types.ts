@@ -41,6 +41,8 @@ export interface KeyValue {
    * an encoder may copy them through. Always equal to the fields.
    */
   readonly encoded?: Uint8Array | undefined;
+  /** Where `encoded` is read from the store each time it is asked for: its length, bytes. */
+  readonly distantBytes?: number | undefined;
 }
 
 export const EventType = {put: 0, delete: 1} as const;

@@ -36,6 +36,11 @@ export function copyBytes(bytes: Uint8Array): Uint8Array {
   return copy;
 }
 
+/** The same bytes without the large memory that they may be a small part of: what is kept for long must not hold it. */
+export function compactBytes(bytes: Uint8Array): Uint8Array {
+  return bytes.length * 4 < bytes.buffer.byteLength ? copyBytes(bytes) : bytes;
+}
+
 /** Appends the one byte that makes the smallest larger string: the exclusive end of "this key alone". */
 export function successor(key: Uint8Array): Uint8Array {
   const end = Buffer.allocUnsafeSlow(key.length + 1);

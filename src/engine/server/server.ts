@@ -5,7 +5,7 @@
  */
 
 import {assert, EngineError} from '../errors.ts';
-import {COMMITTED_UNAPPLIED_MAX} from '../limits.ts';
+import {COMMITTED_UNAPPLIED_MAX, RANGE_KEPT_BYTES} from '../limits.ts';
 import type {SnapshotStream} from '../ports.ts';
 import type {ApplyResult} from '../state-machine/apply-result.ts';
 import type {Command} from '../state-machine/command.ts';
@@ -92,11 +92,13 @@ export class Server {
 
   // ---- Keys -------------------------------------------------------------------------------------------------
 
+  /** Values beyond RANGE_KEPT_BYTES are read when they are asked for, which may throw what reading throws. */
   async range(request: RangeRequest): Promise<Answered<RangeResult>> {
     await this.#readable(request.serializable);
     const {mvcc, clock} = this.#replica;
     const header = this.header();
-    return {header, result: await runSlices(mvcc.rangeSlices(request), clock)};
+    const slices = mvcc.rangeSlices(request, {keptBytes: RANGE_KEPT_BYTES});
+    return {header, result: await runSlices(slices, clock)};
   }
 
   /** The same range at one revision in parts of bounded size, in key order; the count comes with the last part. */

@@ -4,6 +4,10 @@
 export const KEEP_ALIVES_IN_FLIGHT_MAX = 256;
 /** A part of a snapshot stream, bytes (etcd's). */
 export const SNAPSHOT_BLOB_BYTES = 32 * 1024;
+/** The answer of a range beyond this is made while it is sent, bytes: smaller ones are gone sooner than asked for twice. */
+export const LARGE_RANGE_BYTES = 1024 * 1024;
+/** ... in parts of this size, bytes: what a slow reader costs. */
+export const RANGE_ANSWER_PART_BYTES = 64 * 1024;
 /** What a gRPC message may be larger than --max-request-bytes, bytes (etcd's): room for the envelope. */
 export const GRPC_OVERHEAD_BYTES = 512 * 1024;
 /** Election timeouts without a leader before the streams of callers that asked for one end (etcd's). */

@@ -4,6 +4,7 @@ import {AssertionError} from '../../engine/errors.ts';
 import {ErrorCode} from './errors.ts';
 import {MessageReader} from './grpc-message.ts';
 import {GrpcError, GrpcStatus} from './grpc-status.ts';
+import {unpackMessage} from './gzip.ts';
 import type {HeaderField} from './hpack/header-field.ts';
 import {notGrpc, type ResponseHead, readResponseHead, resetError} from './response-head.ts';
 import {Stream, type StreamAbort, type StreamHost} from './stream.ts';
@@ -95,8 +96,10 @@ export class ClientCall extends Stream {
     }
     const heldBefore = reader.heldBytes;
     try {
-      reader.push(chunk, start, end, (message) => {
-        if (!this.#isEnded) this.#sink.message(message);
+      reader.push(chunk, start, end, (message, isCompressed) => {
+        if (this.#isEnded) return true;
+        this.#sink.message(isCompressed ? unpackMessage(message, this.#maxReceiveBytes) : message);
+        return true;
       });
     } catch (error) {
       if (!(error instanceof GrpcError)) throw error;

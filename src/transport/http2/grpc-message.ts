@@ -2,13 +2,9 @@
  * gRPC's message framing: one byte of flags, four of length, the message. Source: "gRPC over HTTP/2", Length-Prefixed-Message.
  */
 
-import {createRequire} from 'node:module';
-import type Zlib from 'node:zlib';
 import {GrpcError, GrpcStatus} from './grpc-status.ts';
 
 export const MESSAGE_PREFIX_BYTES = 5;
-/** Smaller messages are not worth compressing. */
-const COMPRESSED_BYTES_LEAST = 1024;
 /** First memory for a message that comes in pieces: its announced length is only the peer's word. */
 const FIRST_ALLOCATION_BYTES = 64 * 1024;
 
@@ -26,21 +22,11 @@ export function writeMessagePrefix(
   return offset + MESSAGE_PREFIX_BYTES;
 }
 
-/** Compresses where it pays. */
-export function packMessage(message: Uint8Array): {bytes: Uint8Array; isCompressed: boolean} {
-  if (message.length < COMPRESSED_BYTES_LEAST) return {bytes: message, isCompressed: false};
-  return {bytes: zlib().gzipSync(message, {level: 1}), isCompressed: true};
-}
-
-/** Loaded with the first compressed message: commands start without it. */
-let loadedZlib: typeof Zlib | undefined;
-function zlib(): typeof Zlib {
-  loadedZlib ??= createRequire(import.meta.url)('node:zlib') as typeof Zlib;
-  return loadedZlib;
-}
-
 /** How the other side said it compresses (`grpc-encoding`). */
 export type MessageEncoding = 'identity' | 'gzip';
+
+/** Takes a message as it came, compressed or not. @returns false: none more for now */
+export type Deliver = (message: Uint8Array, isCompressed: boolean) => boolean;
 
 /**
  * Joins and cuts the pieces of DATA into messages. A message that lies in one piece is handed over where it lies.
@@ -72,30 +58,33 @@ export class MessageReader {
   }
 
   /**
-   * Calls `deliver` for each message completed by `chunk[start, end)`.
-   * @throws GrpcError resourceExhausted (too large), internal (flags or compression that nobody announced)
+   * Calls `deliver` for each message completed by `chunk[start, end)`, until it says that it takes no more.
+   * @returns how far it came
+   * @throws GrpcError resourceExhausted (too large), internal (flags that nobody announced)
    */
-  push(chunk: Buffer, start: number, end: number, deliver: (message: Uint8Array) => void): void {
+  push(chunk: Buffer, start: number, end: number, deliver: Deliver): number {
     let at = start;
     // An empty message is complete with its prefix, at the end of the piece too.
     while (at < end || this.#length === 0) {
       if (this.#length < 0) {
         at = this.#readPrefix(chunk, at, end);
-        if (this.#length < 0) return;
+        if (this.#length < 0) return at;
       }
       const missing = this.#length - this.#partialBytes;
       const isWhole = this.#partial === undefined && end - at >= missing;
       if (isWhole) {
         const message = chunk.subarray(at, at + missing);
         at += missing;
-        this.#finish(message, deliver);
+        if (!this.#finish(message, deliver)) return at;
         continue;
       }
       const taken = Math.min(missing, end - at);
       this.#keep(chunk, at, at + taken);
       at += taken;
-      if (taken === missing) this.#finish(this.#partial!.subarray(0, this.#partialBytes), deliver);
+      if (taken < missing) return at;
+      if (!this.#finish(this.#partial!.subarray(0, this.#partialBytes), deliver)) return at;
     }
+    return at;
   }
 
   #readPrefix(chunk: Buffer, from: number, end: number): number {
@@ -133,26 +122,12 @@ export class MessageReader {
     this.#partialBytes = needed;
   }
 
-  #finish(bytes: Buffer, deliver: (message: Uint8Array) => void): void {
+  #finish(bytes: Buffer, deliver: Deliver): boolean {
     const isCompressed = this.#prefix[0] === 1;
     this.#prefixBytes = 0;
     this.#length = -1;
     this.#partial = undefined;
     this.#partialBytes = 0;
-    deliver(isCompressed ? this.#unzip(bytes) : bytes);
-  }
-
-  #unzip(bytes: Buffer): Uint8Array {
-    try {
-      return zlib().gunzipSync(bytes, {maxOutputLength: Math.max(1, this.#bytesMax)});
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
-        throw new GrpcError(
-          GrpcStatus.resourceExhausted,
-          `grpc: received message after decompression larger than max ${this.#bytesMax}`,
-        );
-      }
-      throw new GrpcError(GrpcStatus.internal, 'grpc: failed to decompress the received message', error);
-    }
+    return deliver(bytes, isCompressed);
   }
 }

@@ -19,6 +19,8 @@ export interface Call {
 export interface MessageParts {
   /** Bytes of the whole message. */
   readonly length: number;
+  /** Bytes that lie in memory until the last part has left, whether asked for or not. */
+  readonly heldBytes: number;
   /** Asked for the next part as the client reads; together exactly `length` bytes. Walked once. */
   readonly parts: Iterable<Uint8Array>;
 }

@@ -60,6 +60,8 @@ export const UNSENT_BYTES_HIGH = 256 * KIB;
 export const UNSENT_BYTES_MAX = 1 * MIB;
 /** Messages up to this size are copied into the frames' buffer; larger ones are written from where they lie. */
 export const COPIED_MESSAGE_BYTES_MAX = 4 * KIB;
+/** Messages up to this size are compressed and unpacked at once, others off the event loop: half a millisecond of work. */
+export const GZIP_INLINE_BYTES_MAX = 32 * KIB;
 /** Payload of a DATA frame we send at most, bytes, whatever the peer would accept: streams take turns at this size. */
 export const DATA_FRAME_BYTES_MAX = 64 * KIB;
 /** A dynamic HPACK table that we fill at most, bytes. */
@@ -69,6 +71,8 @@ export const ENCODER_TABLE_BYTES_MAX = 4 * KIB;
 
 /** A connection that has not sent its preface and SETTINGS by then is closed (half-open connections), milliseconds. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** A plain request that was answered before its end may go on for this long until its stream is reset, milliseconds. */
+export const ANSWERED_EARLY_MS = 1_000;
 /** Written GOAWAY and trailers may take this long to leave before the socket is destroyed, milliseconds. */
 export const CLOSE_TIMEOUT_MS = 1_000;
 /** PINGs over its allowance after which a client is sent away (etcd's and gRPC's). */

@@ -18,7 +18,7 @@ export class Outgoing {
   isLast: boolean;
   /** Bytes still to be written, prefix included. */
   left: number;
-  /** Bytes that wait in memory: parts that nobody has asked for do not. */
+  /** Bytes that wait in memory: parts that are made when they are asked for do not. */
   readonly heldBytes: number;
   readonly #prefix: Prefix;
   readonly #length: number;
@@ -39,7 +39,7 @@ export class Outgoing {
     } else {
       this.#parts = message.parts[Symbol.iterator]();
       this.#part = new Uint8Array(0);
-      this.heldBytes = 0;
+      this.heldBytes = message.heldBytes;
     }
   }
 

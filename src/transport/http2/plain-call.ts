@@ -14,7 +14,7 @@ import {duplexPair} from 'node:stream';
 import {AssertionError} from '../../engine/errors.ts';
 import {ErrorCode} from './errors.ts';
 import type {HeaderField} from './hpack/header-field.ts';
-import {PLAIN_CALL_COST_BYTES} from './limits.ts';
+import {ANSWERED_EARLY_MS, PLAIN_CALL_COST_BYTES} from './limits.ts';
 import type {RequestHead} from './request-head.ts';
 import {Stream, type StreamHost} from './stream.ts';
 
@@ -40,6 +40,7 @@ export class PlainCall extends Stream {
   declare readonly connection: PlainCallHost;
   readonly #request: ClientRequest;
   #response: IncomingMessage | undefined;
+  #lingering: NodeJS.Timeout | undefined;
 
   constructor(
     connection: PlainCallHost,
@@ -73,6 +74,8 @@ export class PlainCall extends Stream {
 
   receiveData(chunk: Buffer, start: number, end: number): void {
     // The window opens again when the handler has taken the bytes.
+    // Behind the answer: the window stays shut, which bounds what may still come.
+    if (this.isLocalEnded) return;
     const bytes = end - start;
     this.hold(bytes);
     this.#request.write(chunk.subarray(start, end), () => {
@@ -91,7 +94,19 @@ export class PlainCall extends Stream {
   }
 
   aborted(): void {
+    clearTimeout(this.#lingering);
     this.#request.destroy();
+  }
+
+  /**
+   * The answer is complete and the request is not. curl drops an answer whose stream is reset before it has stopped
+   * sending, so it gets time to read it.
+   */
+  linger(): void {
+    const end = (): void => {
+      if (!this.isClosed) this.connection.resetStream(this.id, ErrorCode.noError, 'answered early');
+    };
+    this.#lingering = setTimeout(end, ANSWERED_EARLY_MS);
   }
 
   protected trailers(): Buffer {

@@ -4,13 +4,15 @@
  */
 
 import {assert} from '../../engine/errors.ts';
-import {copyBytes} from '../../engine/lib/bytes.ts';
+import {compactBytes} from '../../engine/lib/bytes.ts';
 import type {Deadline} from './deadlines.ts';
-import {MESSAGE_PREFIX_BYTES, MessageReader, packMessage} from './grpc-message.ts';
+import {MESSAGE_PREFIX_BYTES} from './grpc-message.ts';
 import type {Call, GrpcMethod, MessageParts, ServerStreamMethod, UnaryMethod} from './grpc-method.ts';
 import {GrpcError, GrpcStatus} from './grpc-status.ts';
+import {type PackedMessage, packMessage} from './gzip.ts';
 import type {HeaderField} from './hpack/header-field.ts';
 import {STREAM_WINDOW_BYTES} from './limits.ts';
+import {MessageIntake} from './message-intake.ts';
 import {MessageQueue} from './message-queue.ts';
 import type {RequestHead} from './request-head.ts';
 import type {CallHost, ServerContext} from './server-context.ts';
@@ -18,13 +20,22 @@ import {Stream, type StreamAbort} from './stream.ts';
 
 type Unary = UnaryMethod<unknown, unknown>;
 type ServerStream = ServerStreamMethod<unknown, unknown>;
+/** A message as it leaves: plain, made while it is sent, or compressed. */
+type Packed = Uint8Array | MessageParts | PackedMessage;
 
 export class ServerCall extends Stream implements Call {
   declare readonly connection: CallHost;
   readonly #context: ServerContext;
   readonly #head: RequestHead;
   readonly #method: GrpcMethod;
-  #reader: MessageReader | undefined;
+  /** Made for requests that are not the usual one message in one piece. */
+  #intake: MessageIntake | undefined;
+  /** What of its memory is counted. */
+  #intakeBytes = 0;
+  /** No more content follows what it was given. */
+  #isLastPiece = false;
+  /** The request has ended behind a message that is still being unpacked. */
+  #isEndDue = false;
   /** The one request message of a unary or server-stream call. */
   #message: Uint8Array | undefined;
   /** The request messages of a bidi call. */
@@ -122,7 +133,7 @@ export class ServerCall extends Stream implements Call {
     }
     // The usual request: one whole, plain message in one piece.
     if (
-      this.#reader === undefined &&
+      this.#intake === undefined &&
       bytes >= MESSAGE_PREFIX_BYTES &&
       chunk[start] === 0 &&
       bytes - MESSAGE_PREFIX_BYTES === chunk.readUInt32BE(start + 1) &&
@@ -134,26 +145,49 @@ export class ServerCall extends Stream implements Call {
     }
     if (this.isClosed) return;
     // A reader that lags behind keeps its window shut.
-    if (this.#requests !== undefined && this.#requests.bytes > STREAM_WINDOW_BYTES)
-      this.#withheldBytes += bytes;
+    if (this.#isBehind) this.#withheldBytes += bytes;
     else this.credit(bytes);
   }
 
+  get #isBehind(): boolean {
+    if (this.#intake?.isWaiting === true) return true;
+    return this.#requests !== undefined && this.#requests.bytes > STREAM_WINDOW_BYTES;
+  }
+
   #readPieces(chunk: Buffer, start: number, end: number, isLast: boolean): void {
-    const encoding = this.#head.encoding === 'gzip' ? 'gzip' : 'identity';
-    this.#reader ??= new MessageReader(this.#context.maxReceiveBytes, encoding);
-    const heldBefore = this.#reader.heldBytes;
+    this.#isLastPiece = isLast;
+    this.#intake ??= new MessageIntake({
+      bytesMax: this.#context.maxReceiveBytes,
+      encoding: this.#head.encoding === 'gzip' ? 'gzip' : 'identity',
+      deliver: (message) => this.#receiveMessage(message, this.#isLastPiece),
+      resumed: () => this.#intakeResumed(),
+      failed: (error) => this.#fail(error),
+    });
     try {
-      this.#reader.push(chunk, start, end, (message) => this.#receiveMessage(message, isLast));
+      this.#intake.push(chunk, start, end);
     } catch (error) {
       this.#fail(error);
     }
+    this.#countIntake();
+  }
+
+  #countIntake(): void {
     if (this.isClosed) return;
-    const held = this.#reader.heldBytes - heldBefore;
-    if (held > 0) {
-      this.hold(held);
+    const held = this.#intake!.heldBytes;
+    const change = held - this.#intakeBytes;
+    this.#intakeBytes = held;
+    if (change > 0) {
+      this.hold(change);
       this.#checkBudget();
-    } else if (held < 0) this.release(-held);
+    } else if (change < 0) this.release(-change);
+  }
+
+  /** A large message has been unpacked. */
+  #intakeResumed(): void {
+    if (this.#isFinished) return;
+    this.#countIntake();
+    if (!this.#isBehind) this.#creditWithheld();
+    if (this.#isEndDue) this.receiveEnd();
   }
 
   #receiveMessage(message: Uint8Array, isLast: boolean): void {
@@ -169,7 +203,7 @@ export class ServerCall extends Stream implements Call {
       this.#message = isLast ? message : this.#keep(message);
       return;
     }
-    const kept = compact(message);
+    const kept = compactBytes(message);
     if (!this.#requests.push(kept)) this.hold(kept.length);
     this.#checkBudget();
   }
@@ -178,7 +212,7 @@ export class ServerCall extends Stream implements Call {
   #keep(message: Uint8Array): Uint8Array {
     this.hold(message.length);
     this.#checkBudget();
-    return compact(message);
+    return compactBytes(message);
   }
 
   #checkBudget(): void {
@@ -189,7 +223,7 @@ export class ServerCall extends Stream implements Call {
   #requestTaken(bytes: number): void {
     if (this.isClosed) return;
     this.release(bytes);
-    if (this.#requests!.bytes <= STREAM_WINDOW_BYTES) this.#creditWithheld();
+    if (!this.#isBehind) this.#creditWithheld();
   }
 
   #creditWithheld(): void {
@@ -224,7 +258,9 @@ export class ServerCall extends Stream implements Call {
       this.connection.malformed(this.id, 'content-length is not the length of the content');
       return;
     }
-    if (this.#reader !== undefined && !this.#reader.isAtBoundary) {
+    this.#isEndDue = this.#intake?.isWaiting === true;
+    if (this.#isEndDue) return;
+    if (this.#intake !== undefined && !this.#intake.isAtBoundary) {
       this.#fail(new GrpcError(GrpcStatus.internal, 'grpc: the request ended within a message'));
       return;
     }
@@ -289,25 +325,38 @@ export class ServerCall extends Stream implements Call {
 
   /** The whole answer of a unary call. */
   #respond(response: unknown): void {
-    const {connection} = this;
-    const message = this.#encode(response);
+    const message = this.#pack(this.#encode(response));
+    if (message instanceof Promise) {
+      const answer = (packed: PackedMessage): void => {
+        if (!this.#isFinished) this.#answer(packed);
+      };
+      message.then(answer).catch((error) => this.#fail(error));
+    } else this.#answer(message);
+  }
+
+  #answer(message: Packed): void {
     this.#finish(GrpcStatus.ok);
-    connection.writeHeaders(this.id, connection.okHeaders(this.#isGzip), false);
-    this.#hasSentHeaders = true;
+    this.#openResponse();
     this.#send(message);
     this.sendTrailers();
   }
 
   #encode(response: unknown): Uint8Array | MessageParts {
     const parts = this.#isGzip ? undefined : this.#method.encodeParts?.(response);
-    return parts ?? this.#method.encode(response);
+    const message = parts ?? this.#method.encode(response);
+    this.#context.observer?.messageSent?.(this.#method, message.length);
+    return message;
   }
 
-  #send(message: Uint8Array | MessageParts): boolean {
-    this.#context.observer?.messageSent?.(this.#method, message.length);
-    if (!(message instanceof Uint8Array)) return this.sendParts(message);
-    const packed = this.#isGzip ? packMessage(message) : undefined;
-    const isSent = this.sendMessage(packed?.bytes ?? message, packed?.isCompressed === true, false);
+  #pack(message: Uint8Array | MessageParts): Packed | Promise<PackedMessage> {
+    return this.#isGzip && message instanceof Uint8Array ? packMessage(message) : message;
+  }
+
+  #send(message: Packed): boolean {
+    let isSent: boolean;
+    if (message instanceof Uint8Array) isSent = this.sendMessage(message, false, false);
+    else if ('parts' in message) isSent = this.sendParts(message);
+    else isSent = this.sendMessage(message.bytes, message.isCompressed, false);
     // Answers that the client asked for and does not take.
     if (!isSent && this.connection.isOverBudget()) this.connection.dropAnswer(this.id);
     return isSent;
@@ -341,7 +390,9 @@ export class ServerCall extends Stream implements Call {
         const result = await responses.next();
         isDone = result.done === true;
         if (isDone || this.#isFinished) return;
-        const message = this.#encode(result.value);
+        const packed = this.#pack(this.#encode(result.value));
+        const message = packed instanceof Promise ? await packed : packed;
+        if (this.#isFinished) return;
         this.#openResponse();
         if (!this.#send(message)) await this.#untilDrained();
       }
@@ -435,11 +486,6 @@ export class ServerCall extends Stream implements Call {
       this.#context.logger.debug('a handler failed after its call was cancelled', fields);
     });
   }
-}
-
-/** The same bytes without the large chunk that they may be a small part of: what waits long must not hold it. */
-function compact(message: Uint8Array): Uint8Array {
-  return message.length * 4 < message.buffer.byteLength ? copyBytes(message) : message;
 }
 
 function messageOf(thrown: unknown): string {

@@ -336,6 +336,7 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
     if (stream.isClosed) return;
     if (stream.isRemoteEnded) this.remove(stream);
     // The client may stop sending: nobody reads it any more (RFC 9113, section 8.1).
+    else if (stream instanceof PlainCall) stream.linger();
     else this.resetStream(stream.id, ErrorCode.noError, 'answered early');
   }
 

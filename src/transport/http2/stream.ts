@@ -215,7 +215,7 @@ export abstract class Stream {
   /** Both halves are done, or the stream is aborted: nothing of it may hold memory. */
   close(): void {
     this.isClosed = true;
-    this.#outgoing?.[0]?.abandon();
+    if (this.#outgoing !== undefined) for (const one of this.#outgoing) one.abandon();
     this.#outgoing = undefined;
     this.#hasTrailersDue = false;
     if (this.#heldBytes > 0) this.release(this.#heldBytes);

@@ -92,7 +92,11 @@ export function echoService(): EchoService {
       kind: 'unary',
       path: '/test.Echo/Parts',
       ...bytes,
-      encodeParts: (length: number) => ({length: Math.abs(length), parts: partsOf(length)}),
+      encodeParts: (length: number) => ({
+        length: Math.abs(length),
+        heldBytes: 0,
+        parts: partsOf(length),
+      }),
       handle: async (request: Uint8Array) => Number(Buffer.from(request).toString()),
     },
     {

@@ -150,6 +150,27 @@ describe('grpc-js as client', () => {
     await vi.waitFor(() => expect(served.service.aborted.length).toBe(before + 1));
   });
 
+  it('Ensure that 20,000 cancelled calls on one connection do no harm.', async () => {
+    const metadata = new Metadata();
+    const before = served.service.waiting;
+    for (let round = 0; round < 20; round++) {
+      const ended: Promise<unknown>[] = [];
+      for (let i = 0; i < 1000; i++) {
+        const stream = client.makeBidiStreamRequest('/test.Echo/Watch', asIs, asIs, metadata, {});
+        ended.push(
+          new Promise((resolve) => stream.on('error', (error: ServiceError) => resolve(error.code))),
+        );
+        // Half of them have an answer when they are cancelled, half are on their way.
+        if (i % 2 === 0) stream.once('data', () => stream.cancel());
+        else setImmediate(() => stream.cancel());
+      }
+      expect(new Set(await Promise.all(ended))).toEqual(new Set([status.CANCELLED]));
+    }
+    expect((await unary('/test.Echo/Unary', Buffer.from('after'))).toString()).toBe('after');
+    await vi.waitFor(() => expect(served.service.waiting).toBe(before), 10_000);
+    expect(served.grpc.connections).toBe(1);
+  }, 120_000);
+
   it('Ensure that gzip is understood and answered.', async () => {
     const gzip = new Client(`127.0.0.1:${served.port}`, credentials.createInsecure(), {
       'grpc.default_compression_algorithm': compressionAlgorithms.gzip,

@@ -13,7 +13,19 @@ import {afterAll, afterEach, beforeAll, describe, expect, it} from 'vitest';
 import {GrpcChannel} from '../../../src/transport/http2/grpc-channel.ts';
 import {OnePortListener} from '../../../src/transport/http2/one-port.ts';
 import {type Served, serve, silent} from './echo-service.ts';
-import {F, frame, message, openStream, PREFACE, RawPeer, settings, T, unaryCall} from './raw-peer.ts';
+import {
+  block,
+  E,
+  F,
+  frame,
+  message,
+  openStream,
+  PREFACE,
+  RawPeer,
+  settings,
+  T,
+  unaryCall,
+} from './raw-peer.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'kvd-one-port-'));
 const stops: (() => void)[] = [];
@@ -333,6 +345,34 @@ describe('plain requests over HTTP/2', () => {
   }
 
   const h2 = ['-s', '--http2-prior-knowledge'];
+
+  it('Ensure that an answer ahead of its request’s end is complete before the stream is reset (8.1).', async () => {
+    const http = createHttp((_request, response) =>
+      response.writeHead(405, {'content-length': '3'}).end('no\n'),
+    );
+    const {port} = await start({http});
+    const body = join(folder, 'refused-body.bin');
+    writeFileSync(body, Buffer.alloc(5_000_000, 'b'));
+    const upload = ['-S', '-w', ' %{http_code}', '-X', 'POST', '-T', body, '-H', 'expect:'];
+    expect(await run('curl', ...h2, ...upload, `http://127.0.0.1:${port}/x`)).toBe('no\n 405');
+    const peer = await RawPeer.connect(port);
+    const post = [
+      [':method', 'POST'],
+      [':scheme', 'http'],
+      [':path', '/x'],
+      [':authority', 'x'],
+    ] as const;
+    peer.send(frame(T.headers, F.endHeaders, 1, block(post)));
+    // All that the stream's window takes: nobody reads it, and it is never opened again.
+    for (let i = 0; i < 64; i++) peer.send(frame(T.data, 0, 1, Buffer.alloc(16_384)));
+    expect(await peer.reset(1)).toBe(E.none);
+    const [last, reset] = peer.frames.filter(({id}) => id === 1).slice(-2);
+    expect([last.type, last.flags, reset.type]).toEqual([T.data, F.endStream, T.rst]);
+    expect(peer.frames.some(({type, id}) => type === T.window && id === 1)).toBe(false);
+    peer.send(unaryCall(3));
+    expect((await peer.trailers(3)).get('grpc-status')).toBe('0');
+    peer.close();
+  });
 
   it('Ensure that they reach the HTTP/1.1 handlers with method, path, fields and body.', async () => {
     const port = await startHttp();

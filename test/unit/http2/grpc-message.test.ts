@@ -4,7 +4,7 @@ import {gzipSync} from 'node:zlib';
 import fc from 'fast-check';
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import {Deadlines} from '../../../src/transport/http2/deadlines.ts';
-import {MessageReader, packMessage, writeMessagePrefix} from '../../../src/transport/http2/grpc-message.ts';
+import {MessageReader, writeMessagePrefix} from '../../../src/transport/http2/grpc-message.ts';
 import {GrpcError, GrpcStatus} from '../../../src/transport/http2/grpc-status.ts';
 import {
   decodeBinary,
@@ -15,6 +15,8 @@ import {
   parseStatus,
   parseTimeout,
 } from '../../../src/transport/http2/grpc-text.ts';
+import {packMessage, unpackMessage} from '../../../src/transport/http2/gzip.ts';
+import {MessageIntake} from '../../../src/transport/http2/message-intake.ts';
 import {MessageQueue} from '../../../src/transport/http2/message-queue.ts';
 import {PingPolicy} from '../../../src/transport/http2/ping-policy.ts';
 import {RememberedResets} from '../../../src/transport/http2/remembered-resets.ts';
@@ -32,7 +34,7 @@ function readAll(reader: MessageReader, bytes: Buffer, cuts: readonly number[]):
   for (const cut of [...cuts, bytes.length]) {
     // A fresh buffer each time: nothing may refer to an old one.
     const chunk = Buffer.from(bytes.subarray(from, cut));
-    reader.push(chunk, 0, chunk.length, (message) => messages.push(Buffer.from(message).toString('hex')));
+    reader.push(chunk, 0, chunk.length, (message) => messages.push(Buffer.from(message).toString('hex')) > 0);
     from = cut;
   }
   return messages;
@@ -62,7 +64,7 @@ describe('message reader', () => {
   it('Ensure that a message in one piece is handed over without a copy.', () => {
     const chunk = framed(Buffer.from('here'));
     const messages: Uint8Array[] = [];
-    new MessageReader(100, 'identity').push(chunk, 0, chunk.length, (message) => messages.push(message));
+    new MessageReader(100, 'identity').push(chunk, 0, chunk.length, (message) => messages.push(message) > 0);
     expect(messages[0].buffer).toBe(chunk.buffer);
   });
 
@@ -70,41 +72,110 @@ describe('message reader', () => {
     const reader = new MessageReader(2 ** 31, 'identity');
     const prefix = Buffer.alloc(6);
     prefix.writeUInt32BE(1_000_000_000, 1);
-    reader.push(prefix, 0, 6, () => undefined);
+    reader.push(prefix, 0, 6, () => true);
     expect(reader.heldBytes).toBeLessThanOrEqual(64 * 1024);
     const chunk = Buffer.alloc(100_000);
-    for (let i = 0; i < 10; i++) reader.push(chunk, 0, chunk.length, () => undefined);
+    for (let i = 0; i < 10; i++) reader.push(chunk, 0, chunk.length, () => true);
     expect(reader.heldBytes).toBeLessThan(3_000_000);
   });
 
   it('Ensure that a message beyond the limit is refused before it comes.', () => {
     const prefix = framed(Buffer.alloc(0));
     prefix.writeUInt32BE(1001, 1);
-    const push = () => new MessageReader(1000, 'identity').push(prefix, 0, 5, () => undefined);
+    const push = () => new MessageReader(1000, 'identity').push(prefix, 0, 5, () => true);
     expect(push).toThrow('grpc: received message larger than max (1001 vs. 1000)');
   });
 
-  it('Ensure that gzip is taken apart, bounded, and refused when nobody announced it.', () => {
+  it('Ensure that who takes no more is given no more, and goes on where it stopped.', () => {
+    const chunk = Buffer.concat([framed(Buffer.from('one')), framed(Buffer.from('two'))]);
+    const reader = new MessageReader(100, 'identity');
+    const messages: string[] = [];
+    const once = (message: Uint8Array): boolean => {
+      messages.push(Buffer.from(message).toString());
+      return false;
+    };
+    expect(reader.push(chunk, 0, chunk.length, once)).toBe(8);
+    expect(messages).toEqual(['one']);
+    expect(reader.push(chunk, 8, chunk.length, once)).toBe(16);
+    expect(messages).toEqual(['one', 'two']);
+  });
+});
+
+describe('gzip', () => {
+  /** Messages of a request whose pieces come at once; the last waits for what is unpacked beside the loop. */
+  function intake(bytesMax: number, encoding: 'identity' | 'gzip' = 'gzip') {
+    const messages: number[] = [];
+    let done: (outcome: 'resumed' | Error) => void = () => undefined;
+    const settled = new Promise<'resumed' | Error>((resolve) => {
+      done = resolve;
+    });
+    const one = new MessageIntake({
+      bytesMax,
+      encoding,
+      deliver: (message) => messages.push(message.length),
+      resumed: () => done('resumed'),
+      failed: (error) => done(error as Error),
+    });
+    const push = (...parts: Buffer[]): void => {
+      const bytes = Buffer.concat(parts);
+      one.push(bytes, 0, bytes.length);
+    };
+    return {one, push, messages, settled};
+  }
+
+  it('Ensure that small messages are taken apart at once, bounded, and refused when nobody announced them.', () => {
     const text = Buffer.from('word '.repeat(1000));
-    const reader = new MessageReader(10_000, 'gzip');
-    expect(readAll(reader, framed(gzipSync(text), true), [])).toEqual([text.toString('hex')]);
-    expect(readAll(reader, framed(text), [])).toEqual([text.toString('hex')]);
-    const bomb = framed(gzipSync(Buffer.alloc(1_000_000)), true);
-    expect(() => readAll(new MessageReader(10_000, 'gzip'), bomb, [])).toThrow(
+    const {push, messages} = intake(10_000);
+    push(framed(gzipSync(text), true), framed(text));
+    expect(messages).toEqual([5000, 5000]);
+    const broken = gzipSync(text);
+    broken[20] ^= 0xff;
+    expect(() => intake(10_000).push(framed(broken, true))).toThrow(/decompress/);
+    expect(() => intake(10_000, 'identity').push(framed(text, true))).toThrow(/compressed flag/);
+    expect(() => intake(10_000).push(Buffer.from([2, 0, 0, 0, 0]))).toThrow(GrpcError);
+    expect(() => unpackMessage(gzipSync(Buffer.alloc(1_000_000)), 10_000)).toThrow(
       /after decompression larger than max/,
-    );
-    expect(() => readAll(new MessageReader(10_000, 'gzip'), framed(text, true), [])).toThrow(/decompress/);
-    expect(() => readAll(new MessageReader(10_000, 'identity'), framed(text, true), [])).toThrow(
-      /compressed flag/,
-    );
-    expect(() => readAll(new MessageReader(10_000, 'gzip'), Buffer.from([2, 0, 0, 0, 0]), [])).toThrow(
-      GrpcError,
     );
   });
 
-  it('Ensure that only what pays is compressed.', () => {
-    expect(packMessage(Buffer.alloc(100)).isCompressed).toBe(false);
-    expect(packMessage(Buffer.alloc(10_000)).isCompressed).toBe(true);
+  it('Ensure that a large one is unpacked beside the loop, and what comes behind it keeps its place.', async () => {
+    const {one, push, messages, settled} = intake(2_000_000);
+    const large = framed(gzipSync(Buffer.alloc(1_000_000)), true);
+    push(framed(Buffer.alloc(7)), large, framed(Buffer.alloc(9)));
+    expect([one.isWaiting, messages]).toEqual([true, [7]]);
+    push(framed(Buffer.alloc(11)));
+    expect(messages).toEqual([7]);
+    expect(one.heldBytes).toBeGreaterThan(5 + 9 + 5 + 11);
+    expect(await settled).toBe('resumed');
+    expect([one.isWaiting, messages, one.heldBytes]).toEqual([false, [7, 1_000_000, 9, 11], 0]);
+  });
+
+  it('Ensure that what is no gzip fails, however large it says it is.', async () => {
+    const {push, settled} = intake(10_000);
+    push(framed(Buffer.from('word '.repeat(1000)), true));
+    expect(await settled).toMatchObject({
+      status: GrpcStatus.internal,
+      message: expect.stringMatching(/decompress/),
+    });
+  });
+
+  it('Ensure that bombs fail bounded, those that lie about their size too.', async () => {
+    const bomb = gzipSync(Buffer.alloc(1_000_000));
+    for (const claimed of [1_000_000, 10]) {
+      bomb.writeUInt32LE(claimed, bomb.length - 4);
+      const {push, messages, settled} = intake(100_000);
+      push(framed(bomb, true));
+      expect(await settled).toMatchObject({status: GrpcStatus.resourceExhausted});
+      expect(messages).toEqual([]);
+    }
+  });
+
+  it('Ensure that only what pays is compressed, and much of it beside the loop.', async () => {
+    expect(packMessage(Buffer.alloc(100))).toMatchObject({isCompressed: false});
+    expect(packMessage(Buffer.alloc(10_000))).toMatchObject({isCompressed: true});
+    const packed = packMessage(Buffer.alloc(1_000_000));
+    expect(packed).toBeInstanceOf(Promise);
+    expect(unpackMessage((await packed).bytes, 1_000_000).length).toBe(1_000_000);
   });
 });
 

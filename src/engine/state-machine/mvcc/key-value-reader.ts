@@ -5,6 +5,7 @@ import {toLatin1} from '../../lib/bytes.ts';
 import type {KeyRange} from '../../types.ts';
 import type {Effects} from '../effects.ts';
 import type {Records} from '../records.ts';
+import type {DistantKeyValue} from './distant-key-value.ts';
 import {KeyIndex} from './key-index.ts';
 import {StoredKeyValue} from './key-value-record.ts';
 import {corruptRecord, fillRevision, REVISION_BYTES} from './revision.ts';
@@ -40,6 +41,19 @@ export class KeyValueReader {
     const encoded = this.records.get('key', fillRevision(this.#lookupKey, main, sub));
     if (encoded === undefined) throw corruptRecord(`revision ${main}.${sub} is missing`);
     return new StoredKeyValue(encoded, main, keyText);
+  }
+
+  /**
+   * As {@link load}, for an answer that read at `at` and comes back for it later.
+   * @throws EngineError compacted when it has been deleted meanwhile; timeoutWaitingForApply while a snapshot is loaded
+   */
+  loadAgain(kv: DistantKeyValue, at: number): Uint8Array {
+    if (!this.isInStep) throw new EngineError({code: 'timeoutWaitingForApply'});
+    const {modRevision, sub} = kv;
+    const encoded = this.records.get('key', fillRevision(this.#lookupKey, modRevision, sub));
+    if (encoded !== undefined) return encoded;
+    this.requireReadable(at);
+    throw corruptRecord(`revision ${modRevision}.${sub} is missing`);
   }
 
   /**

@@ -5,9 +5,10 @@
 
 import {assert} from '../../errors.ts';
 import {compareBytes, toLatin1} from '../../lib/bytes.ts';
-import {RANGE_PART_BYTES, SLICE_KEYS} from '../../limits.ts';
+import {DISTANT_BYTES_MIN, RANGE_PART_BYTES, SLICE_KEYS} from '../../limits.ts';
 import {type KeyValue, type RangeRequest, type RangeResult, SortOrder, SortTarget} from '../../types.ts';
 import {SliceBudget} from '../slice-budget.ts';
+import {DistantKeyValue, type ReadAgain} from './distant-key-value.ts';
 import {type KeyValueReader, toTextRange} from './key-value-reader.ts';
 import type {StoredKeyValue} from './key-value-record.ts';
 
@@ -30,12 +31,18 @@ function hasFilters(request: RangeRequest): boolean {
   return minModRevision !== 0 || maxModRevision !== 0 || minCreateRevision !== 0 || maxCreateRevision !== 0;
 }
 
+export interface RangeOptions {
+  readonly budget?: SliceBudget;
+  /** Values beyond it stay in the store and are read again when they are asked for; see distant-key-value.ts. */
+  readonly keptBytes?: number;
+}
+
 /** The range as it stands at revision `at`. @throws EngineError compacted when that happens between two slices */
 export function* rangeSlices(
   reader: KeyValueReader,
   request: RangeRequest,
   at: number,
-  budget: SliceBudget = new SliceBudget(),
+  {budget = new SliceBudget(), keptBytes = Number.POSITIVE_INFINITY}: RangeOptions = {},
 ): Generator<undefined, RangeResult> {
   if (request.rangeEnd.length === 0) return rangeOne(reader, request, at);
   const {count, found} = yield* findKeys(reader, request, at, budget);
@@ -44,6 +51,10 @@ export function* rangeSlices(
   const {limit} = request;
   const isByIndex = sortsByIndex(request);
   const candidates = isByIndex ? cut(sortFound(found, request), limit) : found;
+  if (isByIndex && !request.keysOnly && keptBytes !== Number.POSITIVE_INFINITY) {
+    const kvs = yield* loadSome(reader, candidates, {at, budget, keptBytes});
+    return {kvs, more: limit > 0 && found.length > limit, count};
+  }
   let kvs: StoredKeyValue[] = [];
   for (const {key, main, sub} of candidates) {
     if (budget.isSpent) {
@@ -59,6 +70,31 @@ export function* rangeSlices(
   const more = limit > 0 && (isByIndex ? found.length : kvs.length) > limit;
   if (!isByIndex) kvs = cut(sortLoaded(kvs, request), limit);
   return {kvs: strip(kvs, request), more, count};
+}
+
+/** Every value is looked at, since the answer tells its length before it; only the first of them are kept. */
+function* loadSome(
+  reader: KeyValueReader,
+  candidates: readonly Found[],
+  {at, budget, keptBytes}: {at: number; budget: SliceBudget; keptBytes: number},
+): Generator<undefined, KeyValue[]> {
+  const readAgain: ReadAgain = (kv) => reader.loadAgain(kv, at);
+  const kvs: KeyValue[] = [];
+  let bytes = 0;
+  for (const {key, main, sub} of candidates) {
+    if (budget.isSpent) {
+      yield;
+      budget.renew();
+      reader.requireReadable(at);
+    }
+    const kv = reader.load(key, main, sub);
+    const length = kv.encoded.length;
+    budget.spend(1, length);
+    bytes += length;
+    const isKept = bytes <= keptBytes || length <= DISTANT_BYTES_MIN;
+    kvs.push(isKept ? kv : new DistantKeyValue({modRevision: main, sub, bytes: length, readAgain}));
+  }
+  return kvs;
 }
 
 /**

@@ -29,7 +29,7 @@ import {KeyValueReader, toTextRange} from './key-value-reader.ts';
 import {keyTextOf} from './key-value-record.ts';
 import {loadIndex} from './load-index.ts';
 import type {PendingDeletion} from './pending-deletions.ts';
-import {countKeys, rangeParts, rangeSlices} from './range.ts';
+import {countKeys, type RangeOptions, rangeParts, rangeSlices} from './range.ts';
 import {decodeRevision, encodeRevision} from './revision.ts';
 import type {TextRange} from './text-range.ts';
 import {checkTxn, decideTxn, executeTxn} from './txn.ts';
@@ -100,8 +100,8 @@ export class MvccStore {
    * The range in slices, at the revision that is current when the first slice runs (or the one asked for).
    * @throws EngineError compacted, futureRevision; compacted also when it happens between two slices
    */
-  *rangeSlices(request: RangeRequest): Generator<undefined, RangeResult> {
-    return yield* rangeSlices(this.reader, request, this.#readableRevision(request.revision));
+  *rangeSlices(request: RangeRequest, options?: RangeOptions): Generator<undefined, RangeResult> {
+    return yield* rangeSlices(this.reader, request, this.#readableRevision(request.revision), options);
   }
 
   /** Runs the first slice: the result if that was all, else the rest of the slices. @throws as rangeSlices */

@@ -121,7 +121,7 @@ export function* executeTxn(
     }
     if (requestRange !== undefined) {
       const at = requestRange.revision > 0 ? requestRange.revision : txn.at;
-      responses.push({responseRange: yield* rangeSlices(txn.reader, requestRange, at, budget)});
+      responses.push({responseRange: yield* rangeSlices(txn.reader, requestRange, at, {budget})});
     } else if (requestPut !== undefined) {
       if (txn.hasUnsettled) yield* txn.listSlices(requestPut.key);
       responses.push({responsePut: put(txn, requestPut)});

@@ -31,17 +31,21 @@ import {
 } from '../../proto/generated/kv.ts';
 import {refuse, toGrpcError} from '../error-status.ts';
 import {checkDeleteRange, checkPut, checkRange, checkTxn} from './check-kv.ts';
+import {type RangeAnswer, rangeParts} from './range-parts.ts';
 import type {ServiceContext} from './service.ts';
 import {unary} from './unary.ts';
 
 export function kvMethods(context: ServiceContext): readonly GrpcMethod[] {
   const {server, txnOperationsMax} = context;
   return [
-    unary(KVPath.Range, decodeRangeRequest, encodeRangeResponse, (request) => {
-      checkReader(context, request);
-      checkRange(request);
-      return server.range(request).then(withHeader, refuse);
-    }),
+    {
+      ...unary(KVPath.Range, decodeRangeRequest, encodeRangeAnswer, (request) => {
+        checkReader(context, request);
+        checkRange(request);
+        return server.range(request).then(withHeader<RangeResult>, refuse);
+      }),
+      encodeParts: rangeParts,
+    },
     unary(KVPath.Put, decodePutRequest, encodePutResponse, (request) => {
       checkPut(request);
       return server.put(request).then(putResponse, refuse);
@@ -96,6 +100,15 @@ function checkStreamable(request: RangeRequest): void {
   const {minModRevision, maxModRevision, minCreateRevision, maxCreateRevision} = request;
   if (minModRevision !== 0 || maxModRevision !== 0 || minCreateRevision !== 0 || maxCreateRevision !== 0) {
     throw new GrpcError(GrpcStatus.unimplemented, 'RangeStream does not support revision filters');
+  }
+}
+
+/** Reading what an answer has left in the store may fail as reading does. */
+function encodeRangeAnswer(answer: RangeAnswer): Uint8Array {
+  try {
+    return encodeRangeResponse(answer);
+  } catch (error) {
+    throw toGrpcError(error);
   }
 }
 
