@@ -59,7 +59,7 @@ export class ClientListener {
       server,
       streamGuard: this.#streamGuard,
       txnOperationsMax: maxTxnOps,
-      watchFragmentBytes: maxRequestBytes,
+      watchFragmentBytes: maxRequestBytes + GRPC_OVERHEAD_BYTES,
     });
     this.#metrics = new GrpcMetrics(metrics, methods);
     this.#http = createServer(
