@@ -57,6 +57,11 @@ export const BACKEND_COMMIT_INTERVAL_MS = 1_000;
 export const BACKEND_COMMIT_RECORDS = 10_000;
 /** The overlay's bytes beyond which new proposals wait: the disk cannot keep up. */
 export const OVERLAY_BYTES_MAX = 256 * MIB;
+/**
+ * The overlay's bytes beyond which nothing more is applied until half of it is written: what follows waits in the log.
+ * A leader that refuses proposals from the bound above on has no more on their way than takes it up to here.
+ */
+export const OVERLAY_APPLY_BYTES_MAX = OVERLAY_BYTES_MAX + RAFT_UNCOMMITTED_BYTES_MAX;
 /** Waits between attempts to commit while the disk is full, milliseconds: the first, and the longest. */
 export const BACKEND_RETRY_MS_MIN = 100;
 export const BACKEND_RETRY_MS_MAX = 5_000;

@@ -4,6 +4,7 @@
  * together lead to the promised one. Then it goes on: what it writes now outlives the next power failure.
  */
 
+import {silentLogger} from '../../src/engine/io/logger.ts';
 import {MetricRegistry} from '../../src/engine/io/metrics.ts';
 import {Applier} from '../../src/engine/server/applier.ts';
 import type {OpenedMember} from '../../src/engine/server/open-member.ts';
@@ -163,6 +164,8 @@ function applyLog(opened: OpenedMember, contents: WalContents, promised: Promise
   const applier = new Applier({
     memberId: opened.identity.memberId,
     stateMachine: opened.stateMachine,
+    store: opened.store,
+    logger: silentLogger,
     watchHub: {publish: () => undefined} as never,
     proposals: {finish: () => undefined} as never,
     clock: passingClock,

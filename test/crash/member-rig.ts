@@ -292,6 +292,8 @@ export class MemberRig {
     return new Applier({
       memberId: opened.identity.memberId,
       stateMachine: opened.stateMachine,
+      store: opened.store,
+      logger: silentLogger,
       watchHub: {publish: () => undefined} as never,
       proposals: {finish: () => undefined} as never,
       clock: passingClock,

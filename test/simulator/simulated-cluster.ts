@@ -366,6 +366,7 @@ export class SimulatedCluster {
       trace: this.trace,
       seed: this.#random.below(2 ** 31),
       walSegmentBytes: this.swarm.walSegmentBytes,
+      overlayBytesMax: this.swarm.overlayBytesMax,
       observer: {
         applying: (one, _life, entry) => this.invariants.applying(one, entry),
         marked: (one, life, mark) => this.invariants.marked(one, life, mark),

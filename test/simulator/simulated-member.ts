@@ -60,6 +60,7 @@ export interface SimulatedMemberOptions {
   readonly seed: number;
   readonly observer: MemberObserver;
   readonly walSegmentBytes: number;
+  readonly overlayBytesMax?: number | undefined;
 }
 
 /** One process from its start to its end. */
@@ -199,6 +200,7 @@ export class SimulatedMember {
         dataDir,
         onFailure: (error) => this.#ended(life, error),
         walSegmentBytes: this.options.walSegmentBytes,
+        overlayBytesMax: this.options.overlayBytesMax,
       });
       life.opened = opened;
       this.#observe(life, opened);

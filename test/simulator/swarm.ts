@@ -19,6 +19,8 @@ export interface Swarm {
   readonly clockRateMax: number;
   readonly changesMembers: boolean;
   readonly kinds: readonly FaultKind[];
+  /** Of a member's overlay; undefined: production's. */
+  readonly overlayBytesMax?: number | undefined;
 }
 
 export function drawSwarm(random: SeededRandom): Swarm {

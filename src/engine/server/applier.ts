@@ -1,12 +1,13 @@
 /**
  * The only writer of the state machine. It takes committed entries in log order, one after the other; a long
  * command runs in slices between which the loop ticks. For each entry: apply, publish the events to the watchers,
- * then answer whoever proposed it: a client that got its answer can already see the change in every watch.
+ * then answer whoever proposed it: a client that got its answer can already see the change in every watch. While the
+ * store is too far behind the log, applying waits for it.
  */
 
 import {assert, EngineError} from '../errors.ts';
 import {SLICE_MS} from '../limits.ts';
-import type {Clock, Metrics} from '../ports.ts';
+import type {Clock, Logger, Metrics} from '../ports.ts';
 import {decodeConfChange} from '../raft/conf-change.ts';
 import {
   type ConfChange,
@@ -18,6 +19,7 @@ import {
 import type {ApplyResult} from '../state-machine/apply-result.ts';
 import {decodeProposal} from '../state-machine/command-codec.ts';
 import type {StateMachine} from '../state-machine/state-machine.ts';
+import type {Store} from '../storage/store.ts';
 import type {Index, MemberId, Term} from '../types.ts';
 import type {WatchHub} from '../watch/watch-hub.ts';
 import {AppliedWaiters} from './applied-waiters.ts';
@@ -27,6 +29,8 @@ import type {Proposals} from './proposals.ts';
 export interface ApplierOptions {
   readonly memberId: MemberId;
   readonly stateMachine: StateMachine;
+  readonly store: Pick<Store, 'hasRoom' | 'room' | 'overlayBytes'>;
+  readonly logger: Logger;
   readonly watchHub: WatchHub;
   readonly proposals: Proposals;
   readonly clock: Clock;
@@ -47,6 +51,8 @@ export class Applier {
   #slices: Generator<undefined, ApplyResult> | undefined;
   #scheduled = false;
   #paused = false;
+  /** The store is too far behind: nothing is begun until it has room. */
+  #waitsForRoom = false;
   #idle: (() => void)[] = [];
   #index: Index;
 
@@ -81,7 +87,7 @@ export class Applier {
       this.#position = 0;
     }
     for (const entry of entries) this.#queue.push(entry);
-    if (!this.#scheduled && !this.#paused) this.#run();
+    if (!this.#scheduled && !this.#paused && !this.#waitsForRoom) this.#run();
   }
 
   /** Resolves between two entries, with nothing running; entries that come in wait for {@link resume}. */
@@ -146,11 +152,27 @@ export class Applier {
       return true;
     }
     if (this.#position === this.#queue.length) return false;
+    if (!this.#options.store.hasRoom()) {
+      this.#waitForRoom();
+      return false;
+    }
     const entry = this.#queue[this.#position];
     if (entry.index <= this.#index) this.#position++;
     else if (entry.type === EntryType.confChange) this.#applyConfChange(entry);
     else this.#applyNormal(entry);
     return true;
+  }
+
+  #waitForRoom(): void {
+    if (this.#waitsForRoom) return;
+    this.#waitsForRoom = true;
+    const {store, logger} = this.#options;
+    logger.warn('applying waits: the store is behind the log', {overlayBytes: store.overlayBytes()});
+    void store.room().then(() => {
+      this.#waitsForRoom = false;
+      logger.info('applying goes on', {overlayBytes: store.overlayBytes()});
+      if (!this.#scheduled && !this.#paused) this.#run();
+    });
   }
 
   #applyNormal(entry: Entry): void {

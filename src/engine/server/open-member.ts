@@ -46,6 +46,8 @@ interface OpenOptions {
   readonly onFailure: (error: unknown) => void;
   /** Of the first segment of a log that is made, bytes; see limits.ts for the default. */
   readonly walSegmentBytes?: number | undefined;
+  /** See limits.ts for the default. */
+  readonly overlayBytesMax?: number | undefined;
 }
 
 export async function openMember(options: OpenOptions): Promise<OpenedMember> {
@@ -64,6 +66,7 @@ export async function openMember(options: OpenOptions): Promise<OpenedMember> {
       logger: ports.logger.child('store'),
       backend,
       onFailure: options.onFailure,
+      overlayBytesMax: options.overlayBytesMax,
     });
     const stateMachine = new StateMachine({records: store, logger: ports.logger.child('mvcc')});
     await load(stateMachine, ports);

@@ -55,6 +55,8 @@ export class RequestPipeline {
     this.applier = new Applier({
       memberId,
       stateMachine: opened.stateMachine,
+      store: opened.store,
+      logger: ports.logger.child('applier'),
       watchHub,
       proposals: this.proposals,
       clock,

@@ -8,12 +8,13 @@
  *
  * A read asks from the top down. The log makes answers durable, so nothing here waits for a disk; what a crash takes
  * from the overlays is applied again from the log. Two generations, because the changes of a commit must stand still
- * while it is written. It does not bound the overlays: who proposes looks at `overlayBytes`.
+ * while it is written. The overlays are bounded by those who ask first: who proposes looks at `overlayBytes`, who
+ * applies at `hasRoom`.
  */
 
 import {assert} from '../errors.ts';
 import {toLatin1} from '../lib/bytes.ts';
-import {BACKEND_COMMIT_INTERVAL_MS, BACKEND_COMMIT_RECORDS} from '../limits.ts';
+import {BACKEND_COMMIT_INTERVAL_MS, BACKEND_COMMIT_RECORDS, OVERLAY_APPLY_BYTES_MAX} from '../limits.ts';
 import type {Backend, BackendReader, Clock, Logger, Metrics} from '../ports.ts';
 import type {Records} from '../state-machine/records.ts';
 import type {AppliedMark, RecordRange, Table, TableRecord} from '../types.ts';
@@ -34,6 +35,7 @@ export interface StoreOptions {
   readonly onFailure: (error: unknown) => void;
   readonly commitIntervalMs?: number | undefined;
   readonly commitRecords?: number | undefined;
+  readonly overlayBytesMax?: number | undefined;
 }
 
 export class Store implements Records {
@@ -53,12 +55,15 @@ export class Store implements Records {
   /** Changes since the last mark: an entry is being applied. */
   #isBetweenMarks = false;
   #defragmenting: Promise<void> | undefined;
+  readonly #overlayBytesMax: number;
+  #roomWaiters: (() => void)[] = [];
 
   constructor(options: StoreOptions) {
     const {backend, clock, logger, metrics, onFailure} = options;
     this.#clock = clock;
     this.#logger = logger;
     this.#layers = {backend, imageVersion: 0, active: new Overlay(), frozen: undefined};
+    this.#overlayBytesMax = options.overlayBytesMax ?? OVERLAY_APPLY_BYTES_MAX;
     this.#applied = backend.applied() ?? NO_MARK;
     this.#frozenMark = this.#applied;
     this.#committed = this.#applied;
@@ -171,6 +176,19 @@ export class Store implements Records {
     return active.bytes + (frozen?.bytes ?? 0);
   }
 
+  /** Whether another entry may be applied: the overlays are below their bound. */
+  hasRoom(): boolean {
+    return this.overlayBytes() <= this.#overlayBytesMax;
+  }
+
+  /** Resolves when half of the overlays' bound is free again; never, if the store stops or fails before. */
+  room(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#roomWaiters.push(resolve);
+      this.#tellRoom();
+    });
+  }
+
   /** A stable image of everything up to the last mark, or a later one. The caller closes the reader. */
   async view(): Promise<{mark: AppliedMark; reader: BackendReader & {close(): void}}> {
     await this.#writer.flush();
@@ -214,6 +232,7 @@ export class Store implements Records {
     this.#markSequence++;
     this.#writer.release(backend);
     this.#reportSize();
+    this.#tellRoom();
     return old;
   }
 
@@ -251,6 +270,12 @@ export class Store implements Records {
     this.#layers.imageVersion++;
     this.#committed = this.#frozenMark;
     this.#reportSize();
+    this.#tellRoom();
+  }
+
+  #tellRoom(): void {
+    if (this.#roomWaiters.length === 0 || this.overlayBytes() > this.#overlayBytesMax / 2) return;
+    for (const resolve of this.#roomWaiters.splice(0)) resolve();
   }
 
   #reportSize(): void {
