@@ -19,7 +19,7 @@ async function run(seed: number, operations: number) {
 }
 
 describe('simulated clusters', () => {
-  it('Ensure that the same seed gives the same run.', {timeout: 60_000}, async () => {
+  it('Ensure that the same seed gives the same run.', {timeout: 900_000}, async () => {
     for (const seed of [1, 2, 3]) {
       const [a, b] = [await run(seed, 300), await run(seed, 300)];
       expect(a.hash).toBe(b.hash);
@@ -27,7 +27,7 @@ describe('simulated clusters', () => {
     }
   });
 
-  it('Ensure that no seed breaks a promise.', {timeout: 120_000}, async () => {
+  it('Ensure that no seed breaks a promise.', {timeout: 900_000}, async () => {
     let answered = 0;
     let faults = 0;
     for (const seed of ONCE_FAILED) await run(seed, 500);

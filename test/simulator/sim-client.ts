@@ -29,8 +29,27 @@ export interface SimClientOptions {
 
 type Operation = (member: SimulatedMember, label: string) => Promise<Outcome<unknown>>;
 
+/**
+ * The kinds of questions of a client, as bounds of a hundred-sided dice in the order of `#choose`. One that only reads
+ * is not stuck with a write where nobody leads, and asks on there.
+ */
+const MIXES = {
+  everything: [34, 50, 58, 72, 80, 82, 86, 95, 96, 98],
+  reads: [0, 90, 94, 94, 94, 94, 94, 94, 94, 98],
+  writes: [50, 55, 55, 80, 96, 98, 98, 98, 98, 98],
+  leases: [15, 20, 20, 20, 20, 20, 35, 88, 92, 98],
+} as const;
+const MIX_CHOICES = ['everything', 'everything', 'everything', 'reads', 'writes', 'leases'] as const;
+/** How long a client waits for an answer before it asks somebody else, milliseconds. */
+const PATIENCE_MS_CHOICES = [10_000, 10_000, 1_000, 150];
+
+/** An id that no client grants. */
+const NO_LEASE = 1n << 40n;
+
 export class SimClient {
   readonly #options: SimClientOptions;
+  readonly #mix: readonly number[];
+  readonly #patienceMs: number;
   #isStopped = false;
   #member: SimulatedMember | undefined;
   #sequence = 0;
@@ -38,6 +57,9 @@ export class SimClient {
 
   constructor(options: SimClientOptions) {
     this.#options = options;
+    const {random} = options;
+    this.#mix = MIXES[MIX_CHOICES[random.below(MIX_CHOICES.length)]];
+    this.#patienceMs = PATIENCE_MS_CHOICES[random.below(PATIENCE_MS_CHOICES.length)];
   }
 
   stop(): void {
@@ -69,17 +91,30 @@ export class SimClient {
 
   #choose(): [string, Operation] {
     const dice = this.#options.random.below(100);
-    if (dice < 34) return ['put', (member, label) => this.#put(member, label)];
-    if (dice < 50) return ['get', (member) => this.#range(member, false)];
-    if (dice < 58) return ['serializable get', (member) => this.#range(member, true)];
-    if (dice < 72) return ['txn', (member, label) => this.#txn(member, label)];
-    if (dice < 80) return ['delete', (member) => this.#delete(member)];
-    if (dice < 82) return ['compact', (member) => this.#compact(member)];
-    if (dice < 86) return ['grant', (member) => this.#grant(member)];
-    if (dice < 95) return ['renew', (member) => this.#renew(member)];
-    if (dice < 96) return ['revoke', (member) => this.#revoke(member)];
-    if (dice < 98) return ['time to live', (member) => this.#timeToLive(member)];
-    return ['status', (member) => this.#status(member)];
+    switch (this.#mix.findIndex((bound) => dice < bound)) {
+      case 0:
+        return ['put', (member, label) => this.#put(member, label)];
+      case 1:
+        return ['get', (member) => this.#range(member, false)];
+      case 2:
+        return ['serializable get', (member) => this.#range(member, true)];
+      case 3:
+        return ['txn', (member, label) => this.#txn(member, label)];
+      case 4:
+        return ['delete', (member) => this.#delete(member)];
+      case 5:
+        return ['compact', (member) => this.#compact(member)];
+      case 6:
+        return ['grant', (member) => this.#grant(member)];
+      case 7:
+        return ['renew', (member) => this.#renew(member)];
+      case 8:
+        return ['revoke', (member) => this.#revoke(member)];
+      case 9:
+        return ['time to live', (member) => this.#timeToLive(member)];
+      default:
+        return ['status', (member) => this.#status(member)];
+    }
   }
 
   #call<Result>(
@@ -87,14 +122,16 @@ export class SimClient {
     act: Parameters<typeof callMember<Result>>[1],
   ): Promise<Outcome<Result>> {
     const {name, network, random, onAssertion} = this.#options;
-    const timeoutMs = random.below(10) === 0 ? 20 + random.below(500) : 10_000;
+    const timeoutMs = random.below(10) === 0 ? 20 + random.below(500) : this.#patienceMs;
     return callMember({from: name, network, member, timeoutMs, onAssertion}, act);
   }
 
   async #put(member: SimulatedMember, label: string): Promise<Outcome<unknown>> {
-    const {history, random, leases} = this.#options;
-    const lease = random.below(4) === 0 ? (leases.pick(random) ?? 0n) : 0n;
-    const request = putOf(this.#key(), this.#value(label), {lease, prevKv: random.below(3) === 0});
+    const {history, random} = this.#options;
+    const request = putOf(this.#key(), this.#value(label), {
+      lease: this.#someLease(4),
+      prevKv: random.below(3) === 0,
+    });
     const values = [Buffer.from(request.value).toString('latin1')];
     const asked = history.ask(label, values);
     const outcome = await this.#call(member, (server, signal) => server.put(request, signal));
@@ -138,8 +175,10 @@ export class SimClient {
       compare: [compare],
       success: [
         {requestRange: rangeOf(key)},
-        {requestPut: putOf(key, values[0])},
-        ...(other !== key && random.below(2) === 0 ? [{requestPut: putOf(other, values[2])}] : []),
+        {requestPut: putOf(key, values[0], {lease: this.#someLease(8)})},
+        ...(other !== key && random.below(2) === 0
+          ? [{requestPut: putOf(other, values[2], {lease: this.#someLease(8)})}]
+          : []),
       ],
       failure:
         random.below(2) === 0
@@ -235,6 +274,13 @@ export class SimClient {
       default:
         return compareOf(key, {target: CompareTarget.version, result: CompareResult.greater, version: 3});
     }
+  }
+
+  /** Once in so many times: one that may have gone meanwhile, or never was. */
+  #someLease(oneIn: number): bigint {
+    const {random, leases} = this.#options;
+    if (random.below(oneIn) > 0) return 0n;
+    return random.below(8) === 0 ? NO_LEASE : (leases.pick(random) ?? 0n);
   }
 
   #key(): string {

@@ -369,6 +369,7 @@ export class SimulatedCluster {
       overlayBytesMax: this.swarm.overlayBytesMax,
       observer: {
         applying: (one, _life, entry) => this.invariants.applying(one, entry),
+        promised: (one, detail) => this.violate('durability', `${one.name} ${detail}`),
         marked: (one, life, mark) => this.invariants.marked(one, life, mark),
         ended: (one, life, error) => {
           this.ends.push({member: one.name, error});

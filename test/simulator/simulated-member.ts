@@ -15,6 +15,7 @@ import type {ServerConfig} from '../../src/engine/server/server-config.ts';
 import type {ServerPorts} from '../../src/engine/server/server-ports.ts';
 import {DataDir} from '../../src/engine/storage/data-dir.ts';
 import type {AppliedMark} from '../../src/engine/types.ts';
+import {Durability} from './durability.ts';
 import type {EventQueue} from './event-queue.ts';
 import {MemberClock} from './member-clock.ts';
 import {MemoryBackendDisk} from './memory-backend.ts';
@@ -34,6 +35,8 @@ export interface MemberObserver {
   ): void;
   /** The store has come to a mark: an entry is applied, or an image was loaded. */
   marked(member: SimulatedMember, life: Life, mark: AppliedMark): void;
+  /** It has promised what a power failure could take back. */
+  promised(member: SimulatedMember, detail: string): void;
   /** A process has ended by itself. `error` undefined: it was removed from the cluster. */
   ended(member: SimulatedMember, life: Life, error: unknown): void;
 }
@@ -313,6 +316,7 @@ export class SimulatedMember {
   #observe(life: Life, opened: OpenedMember): void {
     const {observer} = this.options;
     const {store, stateMachine} = opened;
+    new Durability(opened, life.network, (detail) => observer.promised(this, detail));
     const mark = store.mark.bind(store);
     store.mark = (applied) => {
       mark(applied);

@@ -1,0 +1,44 @@
+/**
+ * A mutant: the engine with one bug that others had, made by changing its text as the simulator loads it. No mutant
+ * stands in the sources. Each change must fit exactly once, or it has rotted with the code around it.
+ */
+
+import {readFileSync} from 'node:fs';
+
+const ENGINE = new URL('../../../src/engine/', import.meta.url);
+
+export interface Change {
+  /** Below `src/engine`. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+export interface Mutant {
+  readonly id: string;
+  /** Number in the list of historic bugs, and where it was seen. */
+  readonly bug: string;
+  /** What it does wrong. */
+  readonly what: string;
+  readonly changes: readonly Change[];
+  /** Who may notice it: names of invariants. Anything else counts as a broken mutant. */
+  readonly by: readonly string[];
+  /** Found within few seeds: part of every test run, which tries this many. */
+  readonly fastSeeds?: number;
+  /** Why it is not found by whole clusters, if it is not. */
+  readonly survives?: string;
+}
+
+/** @returns the changed files' texts by URL. @throws Error when a change does not fit exactly once */
+export function mutatedSources({id, changes}: Pick<Mutant, 'id' | 'changes'>): Map<string, string> {
+  const sources = new Map<string, string>();
+  for (const {file, find, replace} of changes) {
+    const url = new URL(file, ENGINE);
+    const source = sources.get(url.href) ?? readFileSync(url, 'utf8');
+    const parts = source.split(find);
+    if (parts.length !== 2 || find === replace)
+      throw new Error(`mutant ${id} fits ${parts.length - 1} times into ${file}: ${find}`);
+    sources.set(url.href, parts.join(replace));
+  }
+  return sources;
+}

@@ -1,0 +1,67 @@
+/**
+ * `npm run sim:mutants [-- --only id,id --seeds N --operations O --cpu-seconds S]`: hunts every mutant from seed 1 on,
+ * and prints the table of docs/TESTING.md. A seed that fails without the mutant, too, does not count.
+ */
+
+import {parseArgs} from 'node:util';
+import {MUTANTS} from './all-mutants.ts';
+import {HUNT_OPERATIONS, type HuntResult, hunt} from './hunt.ts';
+import {type Mutant, mutatedSources} from './mutant.ts';
+
+const {values} = parseArgs({
+  options: {
+    only: {type: 'string', default: ''},
+    seeds: {type: 'string', default: '10000'},
+    operations: {type: 'string', default: String(HUNT_OPERATIONS)},
+    'cpu-seconds': {type: 'string', default: '300'},
+    jobs: {type: 'string', default: '2'},
+    detail: {type: 'boolean', default: false},
+  },
+});
+
+const operations = Number(values.operations);
+const only = values.only.split(',').filter((id) => id !== '');
+const queue = MUTANTS.filter(({id}) => only.length === 0 || only.includes(id));
+// Before anything runs for long: whether all of them fit.
+for (const mutant of queue) mutatedSources(mutant);
+const rows = new Map<string, string>();
+const missed: string[] = [];
+await Promise.all(Array.from({length: Number(values.jobs)}, () => work()));
+console.log(
+  '\n| mutant | historic bug | what it does wrong | seeds | operations | noticed by |\n|---|---|---|---|---|---|',
+);
+for (const {id} of MUTANTS) if (rows.has(id)) console.log(rows.get(id));
+console.log(`\n${rows.size - missed.length} of ${rows.size} found; missed: ${missed.join(', ') || 'none'}`);
+process.exitCode = missed.length === 0 ? 0 : 1;
+
+async function work(): Promise<void> {
+  for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+    const result = await huntFor(mutant);
+    const {seeds, found, cpuMs} = result;
+    const isExpected = found !== undefined && mutant.by.includes(found.invariant);
+    if (!isExpected) missed.push(mutant.id);
+    const by =
+      found === undefined ? 'not found' : isExpected ? found.invariant : `BROKEN: ${found.invariant}`;
+    rows.set(
+      mutant.id,
+      `| ${mutant.id} | ${mutant.bug} | ${mutant.what} | ${seeds} | ${result.operations} | ${by} |`,
+    );
+    console.log(
+      `${mutant.id}: ${by} after ${seeds} seeds, ${result.operations} operations, ${Math.round(cpuMs / 1_000)} s of CPU`,
+    );
+    if (found !== undefined && (values.detail || !isExpected)) console.log(`  ${found.detail.slice(0, 600)}`);
+  }
+}
+
+async function huntFor(mutant: Mutant): Promise<HuntResult> {
+  const options = {operations, cpuSeconds: Number(values['cpu-seconds'])};
+  const result = await hunt(mutant, {...options, from: 1, to: Number(values.seeds)});
+  if (result.found === undefined) return result;
+  const {seed} = result.found;
+  const original = await hunt(undefined, {...options, from: seed, to: seed});
+  if (original.found !== undefined)
+    throw new Error(
+      `seed ${seed} fails without a mutant: ${original.found.invariant}: ${original.found.detail}`,
+    );
+  return result;
+}
