@@ -28,8 +28,8 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'server/lease-expirer.ts',
-        find: "this.#options.propose({type: 'leaseRevoke', id: deadline.id, proposerTerm: term})",
-        replace: "this.#options.propose({type: 'leaseRevoke', id: deadline.id, proposerTerm: 0})",
+        find: "this.#options.propose({type: 'leaseRevoke', id, proposerTerm: leading.term})",
+        replace: "this.#options.propose({type: 'leaseRevoke', id, proposerTerm: 0})",
       },
     ],
     by: ['leases'],
@@ -41,7 +41,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'server/lease-expirer.ts',
-        find: '    if (deadline.needsReset) this.#reset(deadline);\n',
+        find: '    if (deadline.needsReset) this.#reset(leading, deadline);\n',
         replace: '',
       },
     ],
@@ -72,8 +72,8 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'server/lease-expirer.ts',
-        find: 'lease.remainingTtlSeconds > 0 ? lease.remainingTtlSeconds * 1000 : ttlMs',
-        replace: 'ttlMs',
+        find: 'leftMs: remainingTtlSeconds > 0 ? remainingTtlSeconds * 1000 : deadline.ttlMs,',
+        replace: 'leftMs: deadline.ttlMs,',
       },
     ],
     by: ['leases'],
@@ -85,8 +85,8 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'server/lease-expirer.ts',
-        find: '.then(done, done);',
-        replace: '.then(done, () => this.#revokesInFlight--);',
+        find: 'const failed = () => {\n      landed();',
+        replace: 'const failed = () => {\n      leading.revokesInFlight--;',
       },
     ],
     by: ['leases', 'liveness'],
@@ -98,8 +98,8 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'server/lease-expirer.ts',
-        find: 'if (deadline === undefined || lease === undefined || deadline.isExpired) return 0;',
-        replace: 'if (deadline === undefined || lease === undefined) return 0;',
+        find: 'lease === undefined || deadline.isExpired)',
+        replace: 'lease === undefined)',
       },
     ],
     by: ['leases'],
@@ -129,9 +129,8 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'state-machine/lease/lessor.ts',
-        find: 'return lease === undefined ? [] : [...lease.keys].sort();',
-        replace:
-          'return lease === undefined ? [] : [...lease.keys].sort().slice(0, Math.max(1, lease.keys.size - 1));',
+        find: 'yield* sortSlices([...lease.keys]);',
+        replace: '(yield* sortSlices([...lease.keys])).slice(0, Math.max(1, lease.keys.size - 1));',
       },
       {
         file: 'state-machine/lease/lessor.ts',

@@ -256,7 +256,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     what: 'a leader answers reads as long as it believes that it leads',
     changes: [
       {
-        file: 'raft/leader.ts',
+        file: 'raft/read-rounds.ts',
         find: 'state.reads.proven(state.tracker.quorumReadAcked(), (',
         replace: 'state.reads.proven(state.reads.openRound, (',
       },
@@ -269,17 +269,17 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     what: 'a new leader answers reads before it has committed an entry of its term',
     changes: [
       {
-        file: 'raft/leader.ts',
-        find: 'return state.reads.isWaiting && !state.reads.isRoundOpen && state.isCommittedInTerm;',
-        replace: 'return state.reads.isWaiting && !state.reads.isRoundOpen && state.log.commit > 0;',
+        file: 'raft/read-rounds.ts',
+        find: '!state.reads.isRoundOpen && state.isCommittedInTerm;',
+        replace: '!state.reads.isRoundOpen && state.log.commit > 0;',
       },
       {
-        file: 'raft/leader.ts',
-        find: "  assert(state.isCommittedInTerm, 'a read round before a commit in the term');\n  const round",
-        replace: '  const round',
+        file: 'raft/read-rounds.ts',
+        find: "assert(state.isCommittedInTerm, 'a read round before a commit in the term');",
+        replace: '',
       },
       {
-        file: 'raft/leader.ts',
+        file: 'raft/replication.ts',
         find: "assert(readContext === 0 || state.isCommittedInTerm, 'a read round before a commit in the term');",
         replace: '',
       },
