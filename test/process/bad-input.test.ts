@@ -147,7 +147,8 @@ describe('serve refuses', () => {
     const later = join(folder, 'later');
     cpSync(made.dataDir, later, {recursive: true});
     const marker = readFileSync(join(later, 'KVD'), 'utf8');
-    writeFileSync(join(later, 'KVD'), marker.replace('"format":1', '"format":99'));
+    // A later kvd writes more than another number: that alone would be a flipped bit.
+    writeFileSync(join(later, 'KVD'), marker.replace('{"format":1', '{"format":99,"later":true'));
     expectOneLine(await run(serveArguments(made, `--data-dir=${later}`)), 1, '99');
     const strange = join(folder, 'strange');
     mkdirSync(strange);
