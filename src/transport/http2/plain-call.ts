@@ -21,6 +21,8 @@ import {Stream, type StreamHost} from './stream.ts';
 export interface PlainCallHost extends StreamHost {
   readonly socket: Socket;
   endRequest(stream: Stream): void;
+  /** Resets a stream whose request is malformed. */
+  malformed(streamId: number, detail: string): void;
   /** The header block of an answer; names in lower case. */
   encodeAnswer(status: number, fields: ReadonlyArray<readonly [string, string]>): Buffer;
 }
@@ -41,6 +43,9 @@ export class PlainCall extends Stream {
   readonly #request: ClientRequest;
   #response: IncomingMessage | undefined;
   #lingering: NodeJS.Timeout | undefined;
+  readonly #contentLength: number | undefined;
+  /** Bytes of content so far. */
+  #received = 0;
 
   constructor(
     connection: PlainCallHost,
@@ -58,6 +63,7 @@ export class PlainCall extends Stream {
     Object.assign(far, {remoteAddress, remotePort, remoteFamily, localAddress, localPort});
     Object.assign(far, {encrypted: 'encrypted' in connection.socket});
     const {head} = options;
+    this.#contentLength = head.contentLength;
     const headers = requestHeaders(head);
     const isOfUnknownLength = options.hasBody && head.contentLength === undefined;
     if (isOfUnknownLength) headers['transfer-encoding'] = 'chunked';
@@ -77,6 +83,7 @@ export class PlainCall extends Stream {
     // Behind the answer: the window stays shut, which bounds what may still come.
     if (this.isLocalEnded) return;
     const bytes = end - start;
+    this.#received += bytes;
     this.hold(bytes);
     this.#request.write(chunk.subarray(start, end), () => {
       if (this.isClosed) return;
@@ -90,6 +97,10 @@ export class PlainCall extends Stream {
   }
 
   receiveEnd(): void {
+    if (!this.isLocalEnded && this.#contentLength !== undefined && this.#contentLength !== this.#received) {
+      this.connection.malformed(this.id, 'content-length is not the length of the content');
+      return;
+    }
     this.#request.end();
   }
 

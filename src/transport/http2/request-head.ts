@@ -69,7 +69,10 @@ export function readRequestHead(fields: readonly HeaderField[]): RequestHead | s
       head[key] = field.value;
     }
   }
-  if (head.method === 'CONNECT') return head;
+  if (head.method === 'CONNECT') {
+    const isRight = hasAuthority && head.path === '' && head.scheme === '';
+    return isRight ? head : 'CONNECT with another target than an authority';
+  }
   if (head.method === '' || head.path === '' || head.scheme === '')
     return 'a required pseudo field is missing';
   return head;

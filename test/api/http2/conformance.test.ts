@@ -432,6 +432,21 @@ const ROWS: readonly Row[] = [
     send: [headers(withField(['content-length', '7'], ['content-length', '8']), F.endHeaders)],
     streamError: [E.protocol],
   },
+  {
+    section: '8.1.1',
+    rule: 'content-length of a request without content',
+    send: [headers(withField(['content-length', '1']))],
+    streamError: [E.protocol],
+  },
+  {
+    section: '8.1.1',
+    rule: 'content-length that is not the length, in a request that is no call',
+    send: [
+      headers([...without('content-type'), ['content-length', '9']], F.endHeaders),
+      frame(T.data, F.endStream, 1, Buffer.from('short')),
+    ],
+    streamError: [E.protocol],
+  },
   // ---- 8.2 fields
   {
     section: '8.2',
@@ -576,6 +591,18 @@ const ROWS: readonly Row[] = [
     send: [headers([[':scheme', 'http'], ...requestFields('/a')])],
     streamError: [E.protocol],
   },
+  {
+    section: '8.5',
+    rule: 'CONNECT with :scheme and :path',
+    send: [headers(requestFields('/a').map(([n, v]) => [n, n === ':method' ? 'CONNECT' : v] as const))],
+    streamError: [E.protocol],
+  },
+  {
+    section: '8.5',
+    rule: 'CONNECT without :authority',
+    send: [headers([[':method', 'CONNECT']])],
+    streamError: [E.protocol],
+  },
 ];
 
 let served: Served;
@@ -640,6 +667,14 @@ describe('RFC 9113', () => {
     [
       'RST_STREAM and WINDOW_UPDATE on a closed stream are ignored (5.1)',
       [unaryCall(1), frame(T.rst, 0, 1, uint32(8)), frame(T.window, 0, 1, uint32(8))],
+    ],
+    [
+      'error codes that nobody knows mean nothing special (7)',
+      [
+        half,
+        frame(T.rst, 0, 1, uint32(0x12345)),
+        frame(T.goaway, 0, 0, Buffer.concat([uint32(0), uint32(0x6789a)])),
+      ],
     ],
     ['a SETTINGS ACK more is ignored (6.5.3)', [frame(T.settings, F.ack, 0)]],
     [
@@ -725,6 +760,58 @@ describe('RFC 9113', () => {
     peer.close();
   });
 
+  it('Ensure that a stream that both sides have ended takes no more (5.1).', async () => {
+    for (const late of [frame(T.data, 0, 1, message('x')), unaryCall(1)]) {
+      const peer = await RawPeer.connect(served.port);
+      peer.send(unaryCall(1));
+      await peer.trailers(1);
+      peer.send(late);
+      expect((await peer.goaway()).code).toBe(E.streamClosed);
+      await peer.closed();
+    }
+  });
+
+  it('Ensure that RST_STREAM and the ACK of a PING are never answered (5.4.2, 6.7).', async () => {
+    const peer = await RawPeer.connect(served.port);
+    peer.send(half, frame(T.rst, 0, 1, uint32(E.cancel)), frame(T.ping, F.ack, 0, Buffer.alloc(8, 'n')));
+    await expectAlive(peer, 3);
+    expect(peer.frames.filter(({type}) => type === T.rst || type === T.ping)).toEqual([]);
+    peer.close();
+  });
+
+  it('Ensure that DATA which nobody wants counts for the connection window, and is given back (6.9).', async () => {
+    const peer = await RawPeer.connect(served.port);
+    peer.send(openStream(1, '/no.Such/Method'));
+    expect(await peer.reset(1)).toBe(E.none);
+    for (let i = 0; i < 300; i++) peer.send(frame(T.data, 0, 1, Buffer.alloc(16_000)));
+    await expectAlive(peer, 3);
+    const given = peer.frames.filter(({type, id}) => type === T.window && id === 0).slice(1);
+    const bytes = given.reduce((sum, {payload}) => sum + payload.readUInt32BE(0), 0);
+    expect(bytes).toBeGreaterThan(2_000_000);
+    peer.close();
+  });
+
+  it('Ensure that settings are taken in their order, the last of one kind counts (6.5.3).', async () => {
+    const peer = await RawPeer.connect(served.port, false);
+    peer.send(PREFACE, settings([4, 100_000], [4, 3]), unaryCall(1, 'abc'));
+    await peer.until(() => (peer.body(1).length > 0 ? true : undefined));
+    await peer.sync();
+    expect(peer.body(1).length).toBe(3);
+    peer.close();
+  });
+
+  it('Ensure that CONNECT is refused in order (8.5).', async () => {
+    const peer = await RawPeer.connect(served.port);
+    const connect = block([
+      [':method', 'CONNECT'],
+      [':authority', 'elsewhere:1'],
+    ]);
+    peer.send(frame(T.headers, F.endHeaders | F.endStream, 1, connect));
+    expect((await peer.trailers(1)).get(':status')).toBe('405');
+    await expectAlive(peer, 3);
+    peer.close();
+  });
+
   it('Ensure that PING is answered with its own payload (6.7).', async () => {
     const peer = await RawPeer.connect(served.port);
     peer.send(frame(T.ping, 0, 0, Buffer.from('12345678')));
@@ -792,6 +879,18 @@ describe('RFC 9113', () => {
     peer.send(frame(T.window, 0, 1, uint32(10_000)));
     expect((await peer.trailers(1)).get('grpc-status')).toBe('0');
     await expectAlive(peer, 7);
+    peer.close();
+  });
+
+  it('Ensure that a table made small and large again between two blocks is announced as both (RFC 7541, 4.2).', async () => {
+    const peer = await RawPeer.connect(served.port, false);
+    peer.send(PREFACE, settings());
+    await expectAlive(peer, 1);
+    peer.send(settings([1, 0]), settings([1, 4096]));
+    await expectAlive(peer, 3);
+    const next = peer.frames.find(({type, id}) => type === T.headers && id === 3)!;
+    // Two size updates, 0 and 4096, in front of everything else.
+    expect(next.payload.subarray(0, 4).toString('hex')).toBe('203fe11f');
     peer.close();
   });
 

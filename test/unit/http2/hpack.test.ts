@@ -260,6 +260,33 @@ describe('HPACK decoder', () => {
     }
   });
 
+  it('Ensure that an entry larger than the table empties it and is no error (4.4).', () => {
+    const decoder = new HpackDecoder(100);
+    const insert = (name: string, value: string): Buffer =>
+      Buffer.concat([
+        Buffer.from([0x40, name.length]),
+        Buffer.from(name),
+        Buffer.from([value.length]),
+        Buffer.from(value),
+      ]);
+    expect(decode(decoder, insert('a', 'small'))).toEqual([['a', 'small']]);
+    expect(decode(decoder, hex('be'))).toEqual([['a', 'small']]);
+    expect(decode(decoder, insert('b', 'v'.repeat(90)))).toEqual([['b', 'v'.repeat(90)]]);
+    expect(() => decode(decoder, hex('be'))).toThrow(ConnectionError);
+  });
+
+  it('Ensure that an entry may take its name from the one that it evicts (4.4).', () => {
+    const decoder = new HpackDecoder(80);
+    decode(
+      decoder,
+      Buffer.concat([Buffer.from([0x40, 4]), Buffer.from('name'), Buffer.from([3]), Buffer.from('one')]),
+    );
+    const again = Buffer.concat([Buffer.from([0x7e, 30]), Buffer.alloc(30, 'x')]);
+    expect(decode(decoder, again)).toEqual([['name', 'x'.repeat(30)]]);
+    expect(decode(decoder, hex('be'))).toEqual([['name', 'x'.repeat(30)]]);
+    expect(() => decode(decoder, hex('bf'))).toThrow(ConnectionError);
+  });
+
   it('Ensure that a list beyond its bound is decoded but not kept (HPACK bomb).', () => {
     const decoder = new HpackDecoder(4096);
     const value = 'v'.repeat(3000);
