@@ -208,6 +208,9 @@ export const LEASE_CHECKPOINT_BATCH = 1_000;
 
 /** A read index that stays unanswered is asked for again after this time, milliseconds (etcd's). */
 export const READ_INDEX_RETRY_MS = 500;
+/** Pauses before the leader is asked about a lease again, milliseconds: the first (etcd's), and the longest. */
+export const LEASE_ASK_RETRY_MS_MIN = 50;
+export const LEASE_ASK_RETRY_MS_MAX = 500;
 /** Log indexes between two remembered state hashes, and how many are remembered, for the comparison of members. */
 export const STATE_HASH_STRIDE = 64;
 export const STATE_HASHES_REMEMBERED = 8_192;

@@ -5,8 +5,13 @@
  */
 
 import {EngineError} from '../errors.ts';
-import {LEASE_TTL_MAX_SECONDS, PEER_CALL_TIMEOUT_MS} from '../limits.ts';
-import type {PeerNetwork, Random} from '../ports.ts';
+import {
+  LEASE_ASK_RETRY_MS_MAX,
+  LEASE_ASK_RETRY_MS_MIN,
+  LEASE_TTL_MAX_SECONDS,
+  PEER_CALL_TIMEOUT_MS,
+} from '../limits.ts';
+import type {Clock, PeerNetwork, Random} from '../ports.ts';
 import type {Message} from '../raft/message.ts';
 import type {ApplyResult} from '../state-machine/apply-result.ts';
 import type {Lessor} from '../state-machine/lease/lessor.ts';
@@ -21,10 +26,13 @@ export interface LeasesOptions {
   readonly expirer: LeaseExpirer;
   readonly proposals: Proposals;
   readonly reads: Reads;
+  readonly clock: Clock;
   readonly random: Random;
   readonly network: PeerNetwork<Message, PeerCall, PeerAnswer>;
   readonly memberId: MemberId;
   readonly leader: () => MemberId;
+  /** How long a renewal or a question may take, milliseconds. */
+  readonly timeoutMs: number;
   /** etcd's: one and a half election timeouts, rounded up to seconds. */
   readonly ttlMinSeconds: number;
 }
@@ -88,18 +96,26 @@ export class Leases {
     if (!this.#options.expirer.leading) throw new EngineError({code: 'notPrimaryLessor'});
   }
 
-  /** The local answer where this member leads, the leader's otherwise; one more try when leadership has moved. */
+  /**
+   * The local answer where this member leads, the leader's otherwise. Put again with growing pauses while leadership
+   * moves, until the time of the request is over.
+   */
   async #askLeader(here: () => Promise<PeerAnswer>, call: PeerCall): Promise<PeerAnswer> {
-    for (let tries = 0; ; tries++) {
+    const {clock, timeoutMs, reads, memberId, network} = this.#options;
+    const untilMs = clock.monotonicMs() + timeoutMs;
+    for (let pauseMs = LEASE_ASK_RETRY_MS_MIN; ; pauseMs = Math.min(2 * pauseMs, LEASE_ASK_RETRY_MS_MAX)) {
       // Waits for a leader, and that this member knows all leases granted before.
-      await this.#options.reads.confirm();
+      await reads.confirm();
       const leader = this.#options.leader();
       try {
-        if (leader === this.#options.memberId) return await here();
+        if (leader === memberId) return await here();
         if (leader === 0n) throw new EngineError({code: 'noLeader'});
-        return await this.#options.network.call(leader, call, PEER_CALL_TIMEOUT_MS);
+        const leftMs = Math.max(1, untilMs - clock.monotonicMs());
+        return await network.call(leader, call, Math.min(PEER_CALL_TIMEOUT_MS, leftMs));
       } catch (error) {
-        if (tries === 3) throw error;
+        // Of `stopped`, too: it may be the leader that stops. When this member does, `confirm` says so.
+        if (clock.monotonicMs() + pauseMs >= untilMs) throw error;
+        await new Promise<void>((resolve) => void clock.after(pauseMs, resolve));
       }
     }
   }

@@ -44,6 +44,8 @@ export class MemberServices {
       expirer,
       proposals: pipeline.proposals,
       reads: pipeline.reads,
+      clock,
+      timeoutMs: requestTimeoutMs(config, REQUEST_TIMEOUT_BASE_MS),
       random,
       network,
       memberId,
