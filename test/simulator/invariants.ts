@@ -18,24 +18,31 @@ interface Seen {
   marked: number;
 }
 
+export interface InvariantsOptions {
+  readonly model: KvModel;
+  readonly violate: Violate;
+  readonly onRevoked: (id: bigint, options: {isExpired: boolean}) => void;
+  /** A member leads a term that had no leader. */
+  readonly onLeading: (member: SimulatedMember, term: number) => void;
+}
+
 export class Invariants {
   readonly #model: KvModel;
   readonly #violate: Violate;
-  readonly #onRevoked: (id: bigint, options: {isExpired: boolean}) => void;
+  readonly #onRevoked: InvariantsOptions['onRevoked'];
   readonly #leaders = new Map<number, string>();
   /** By index: the term of its entry, and hash and revision after it. */
   readonly #log: ({term: number; hash: number; revision: number} | undefined)[] = [];
   readonly #lives = new WeakMap<Life, Seen>();
   elections = 0;
 
-  constructor(
-    model: KvModel,
-    violate: Violate,
-    onRevoked: (id: bigint, options: {isExpired: boolean}) => void,
-  ) {
+  readonly #onLeading: InvariantsOptions['onLeading'];
+
+  constructor({model, violate, onRevoked, onLeading}: InvariantsOptions) {
     this.#model = model;
     this.#violate = violate;
     this.#onRevoked = onRevoked;
+    this.#onLeading = onLeading;
   }
 
   /** The first member that applies an entry also moves the model. */
@@ -116,6 +123,7 @@ export class Invariants {
     if (known === undefined) {
       this.#leaders.set(term, member.name);
       this.elections++;
+      this.#onLeading(member, term);
     } else if (known !== member.name) {
       this.#violate('election safety', `${known} and ${member.name} both lead in term ${term}`);
     }

@@ -5,6 +5,8 @@
 
 import {AssertionError, EngineError} from '../../src/engine/errors.ts';
 import type {ServerConfig} from '../../src/engine/server/server-config.ts';
+import {RaftRules} from './checkers/raft-rules.ts';
+import {observeBy} from './cluster-observer.ts';
 import {EventQueue} from './event-queue.ts';
 import {FaultSchedule} from './fault-schedule.ts';
 import type {FaultKind} from './faults/fault-kinds.ts';
@@ -71,6 +73,7 @@ export class SimulatedCluster {
   readonly history: History;
   readonly leases: LeaseBook;
   readonly invariants: Invariants;
+  readonly #rules: RaftRules;
   readonly members: SimulatedMember[] = [];
   readonly swarm: Swarm;
   readonly #options: SimulationOptions;
@@ -103,7 +106,15 @@ export class SimulatedCluster {
     });
     this.leases = new LeaseBook(() => this.queue.nowMs, violate);
     this.leases.clockRateMax = this.swarm.clockRateMax;
-    this.invariants = new Invariants(this.model, violate, (id, how) => this.leases.gone(id, how));
+    this.invariants = new Invariants({
+      model: this.model,
+      violate,
+      onRevoked: (id, how) => this.leases.gone(id, how),
+      onLeading: ({name, life}) => {
+        if (life?.opened !== undefined) this.#rules.leads(name, life.opened.raft);
+      },
+    });
+    this.#rules = new RaftRules({violate, founders: this.swarm.members});
     for (let place = 1; place <= this.swarm.members; place++) this.#addMachine(place);
     this.admin = new MemberAdmin({
       network: this.network,
@@ -367,15 +378,10 @@ export class SimulatedCluster {
       seed: this.#random.below(2 ** 31),
       walSegmentBytes: this.swarm.walSegmentBytes,
       overlayBytesMax: this.swarm.overlayBytesMax,
-      observer: {
-        applying: (one, _life, entry) => this.invariants.applying(one, entry),
-        promised: (one, detail) => this.violate('durability', `${one.name} ${detail}`),
-        marked: (one, life, mark) => this.invariants.marked(one, life, mark),
-        ended: (one, life, error) => {
-          this.ends.push({member: one.name, error});
-          if (error !== undefined && !life.isDoomed && !this.expectsEnds) this.#ended(one, error);
-        },
-      },
+      observer: observeBy({invariants: this.invariants, rules: this.#rules}, (one, life, error) => {
+        this.ends.push({member: one.name, error});
+        if (error !== undefined && !life.isDoomed && !this.expectsEnds) this.#ended(one, error);
+      }),
     });
     this.members.push(member);
     const random = this.#fork();

@@ -7,6 +7,7 @@
 import {EngineError} from '../../src/engine/errors.ts';
 import {createSha1, createSha256} from '../../src/engine/io/digest.ts';
 import type {Disk, LogFields, Logger, Metrics} from '../../src/engine/ports.ts';
+import type {ConfState, Message} from '../../src/engine/raft/message.ts';
 import type {Identity} from '../../src/engine/server/bootstrap.ts';
 import {type OpenedMember, openMember} from '../../src/engine/server/open-member.ts';
 import {Replica} from '../../src/engine/server/replica.ts';
@@ -14,8 +15,8 @@ import {Server} from '../../src/engine/server/server.ts';
 import type {ServerConfig} from '../../src/engine/server/server-config.ts';
 import type {ServerPorts} from '../../src/engine/server/server-ports.ts';
 import {DataDir} from '../../src/engine/storage/data-dir.ts';
+import type {WalBatch} from '../../src/engine/storage/wal-contents.ts';
 import type {AppliedMark} from '../../src/engine/types.ts';
-import {Durability} from './durability.ts';
 import type {EventQueue} from './event-queue.ts';
 import {MemberClock} from './member-clock.ts';
 import {MemoryBackendDisk} from './memory-backend.ts';
@@ -35,8 +36,15 @@ export interface MemberObserver {
   ): void;
   /** The store has come to a mark: an entry is applied, or an image was loaded. */
   marked(member: SimulatedMember, life: Life, mark: AppliedMark): void;
-  /** It has promised what a power failure could take back. */
-  promised(member: SimulatedMember, detail: string): void;
+  /** A process has opened its data dir. */
+  opened(member: SimulatedMember, opened: OpenedMember): void;
+  /** A batch is about to go to the log, or has become durable there. */
+  appending(member: SimulatedMember, opened: OpenedMember, batch: WalBatch): void;
+  appended(member: SimulatedMember, opened: OpenedMember, batch: WalBatch): void;
+  /** Just before messages leave. */
+  sending(member: SimulatedMember, opened: OpenedMember, messages: readonly Message[]): void;
+  /** An entry that changes the configuration is being applied. */
+  configured(index: number, confState: ConfState): void;
   /** A process has ended by itself. `error` undefined: it was removed from the cluster. */
   ended(member: SimulatedMember, life: Life, error: unknown): void;
 }
@@ -117,6 +125,8 @@ export class SimulatedMember {
   config: ServerConfig;
   weather: DiskWeather = {...FAIR_DISK};
   clockRate = 1;
+  /** A fault has meddled with its files: it may have lost what was durable, until it has caught up. */
+  isDamaged = false;
   #wallSkewMs = 0;
   /** The process dies just before this many more operations of the disk are done; undefined: it does not. */
   crashAfterOperations: number | undefined;
@@ -315,8 +325,25 @@ export class SimulatedMember {
 
   #observe(life: Life, opened: OpenedMember): void {
     const {observer} = this.options;
-    const {store, stateMachine} = opened;
-    new Durability(opened, life.network, (detail) => observer.promised(this, detail));
+    const {store, stateMachine, wal} = opened;
+    observer.opened(this, opened);
+    const append = wal.append.bind(wal);
+    wal.append = async (batch) => {
+      observer.appending(this, opened, batch);
+      await append(batch);
+      observer.appended(this, opened, batch);
+    };
+    const {network} = life;
+    const send = network.send.bind(network);
+    network.send = (to, messages) => {
+      observer.sending(this, opened, messages);
+      send(to, messages);
+    };
+    const sendSnapshot = network.sendSnapshot.bind(network);
+    network.sendSnapshot = (to, announcement, chunks) => {
+      observer.sending(this, opened, [announcement]);
+      return sendSnapshot(to, announcement, chunks);
+    };
     const mark = store.mark.bind(store);
     store.mark = (applied) => {
       mark(applied);
@@ -330,6 +357,7 @@ export class SimulatedMember {
     const applyMembership = stateMachine.applyMembership.bind(stateMachine);
     stateMachine.applyMembership = (entry) => {
       observer.applying(this, life, {index: entry.index, term: entry.term, proposal: undefined});
+      observer.configured(entry.index, entry.confState);
       return applyMembership(entry);
     };
   }

@@ -1,8 +1,9 @@
 /** Bugs of who is a member. */
 
-import type {Mutant} from './mutant.ts';
+import {type Mutant, RAFT_RULES} from './mutant.ts';
 
 const SPLIT = [
+  ...RAFT_RULES,
   'election safety',
   'configuration',
   'log matching',

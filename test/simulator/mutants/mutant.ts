@@ -29,6 +29,19 @@ export interface Mutant {
   readonly survives?: string;
 }
 
+/** Invariants that watch raft at every step (checkers/raft-rules.ts): whatever breaks it, they may see first. */
+export const RAFT_RULES = [
+  'durability',
+  'commit',
+  'leader completeness',
+  'log matching',
+  'one change',
+  'learner',
+  'campaign',
+  'read index',
+  'snapshot',
+];
+
 /** @returns the changed files' texts by URL. @throws Error when a change does not fit exactly once */
 export function mutatedSources({id, changes}: Pick<Mutant, 'id' | 'changes'>): Map<string, string> {
   const sources = new Map<string, string>();

@@ -1,8 +1,9 @@
 /** Bugs of the consensus core: elections, the log, reads. */
 
-import type {Mutant} from './mutant.ts';
+import {type Mutant, RAFT_RULES} from './mutant.ts';
 
 const LOG_BROKEN = [
+  ...RAFT_RULES,
   'log matching',
   'state hash',
   'state',

@@ -1,8 +1,9 @@
 /** Bugs of what is on disk: the log, the store, snapshots. */
 
-import type {Mutant} from './mutant.ts';
+import {type Mutant, RAFT_RULES} from './mutant.ts';
 
 const LOST = [
+  ...RAFT_RULES,
   'log matching',
   'state hash',
   'state',

@@ -1,0 +1,93 @@
+/** What of one member's log is durable, by the word of its syncs: what it may promise, and must find again. */
+
+import type {Entry, HardState} from '../../../src/engine/raft/message.ts';
+import type {Index, MemberId, Term} from '../../../src/engine/types.ts';
+
+export interface DurableBatch {
+  readonly entries: readonly Pick<Entry, 'index' | 'term'>[];
+  readonly hardState?: HardState | undefined;
+  readonly snapshot?: {readonly index: Index; readonly term: Term} | undefined;
+}
+
+/** What a start has found. */
+export interface Recovered {
+  readonly term: Term;
+  readonly vote: MemberId;
+  readonly lastIndex: Index;
+  /** undefined: before the first entry, or behind the last. */
+  termAt(index: Index): Term | undefined;
+}
+
+export class DurableLog {
+  term: Term = 0;
+  vote: MemberId = 0n;
+  lastIndex: Index = 0;
+  /** Everything up to here is in the store. */
+  base: Index = 0;
+  readonly #terms = new Map<Index, Term>();
+
+  append({entries, hardState, snapshot}: DurableBatch): void {
+    if (hardState !== undefined) {
+      this.term = hardState.term;
+      this.vote = hardState.vote;
+    }
+    if (snapshot !== undefined) this.#cut(snapshot);
+    for (const {index, term} of entries) {
+      this.#truncate(index - 1);
+      this.#terms.set(index, term);
+      this.lastIndex = index;
+    }
+  }
+
+  holds(index: Index, term: Term): boolean {
+    return index <= this.base || (index <= this.lastIndex && this.#terms.get(index) === term);
+  }
+
+  /** @returns what a start has lost or turned back of it; undefined: nothing */
+  lostIn({term, vote, lastIndex, termAt}: Recovered): string | undefined {
+    if (term < this.term) return `its term went from ${this.term} back to ${term}`;
+    if (term === this.term && this.vote !== 0n && vote !== this.vote)
+      return `its vote in term ${term} changed from ${this.vote} to ${vote}`;
+    if (lastIndex < this.lastIndex) return `its log ends at ${lastIndex}, but ${this.lastIndex} was durable`;
+    for (let index = this.base + 1; index <= this.lastIndex; index++) {
+      const found = termAt(index);
+      if (found !== undefined && found !== this.#terms.get(index))
+        return `entry ${index} is of term ${found}, but one of term ${this.#terms.get(index)} was durable`;
+    }
+    return undefined;
+  }
+
+  /** From now on what the start has found counts. */
+  restart({term, vote, lastIndex, termAt}: Recovered): void {
+    this.term = term;
+    this.vote = vote;
+    this.lastIndex = lastIndex;
+    const base = this.base;
+    this.#terms.clear();
+    this.base = 0;
+    for (let index = lastIndex; index > 0; index--) {
+      const found = termAt(index);
+      if (found === undefined) {
+        this.base = index;
+        break;
+      }
+      this.#terms.set(index, found);
+    }
+    this.base = Math.min(Math.max(this.base, base), lastIndex);
+  }
+
+  #cut({index, term}: {index: Index; term: Term}): void {
+    if (index <= this.base) return;
+    // Another member's image in place of a log that does not hold its end.
+    if (this.#terms.get(index) !== term) {
+      this.#terms.clear();
+      this.lastIndex = index;
+    }
+    for (let at = this.base + 1; at <= index; at++) this.#terms.delete(at);
+    this.base = index;
+  }
+
+  #truncate(lastIndex: Index): void {
+    for (; this.lastIndex > lastIndex; this.lastIndex--) this.#terms.delete(this.lastIndex);
+  }
+}

@@ -1,0 +1,224 @@
+/** Each rule is broken once, and has to be found out; what stays within the rules may not be. */
+
+import {beforeEach, describe, expect, it} from 'vitest';
+import {type ConfState, type Entry, EntryType, type Message} from '../../../src/engine/raft/message.ts';
+import type {RaftStatus} from '../../../src/engine/raft/status.ts';
+import type {Recovered} from './durable-log.ts';
+import {RaftRules} from './raft-rules.ts';
+
+const confOf = (voters: readonly bigint[], rest: Partial<ConfState> = {}): ConfState => ({
+  voters,
+  votersOutgoing: [],
+  learners: [],
+  learnersNext: [],
+  autoLeave: false,
+  ...rest,
+});
+
+const entryOf = (index: number, term: number, rest: Partial<Entry> = {}): Entry => ({
+  index,
+  term,
+  type: EntryType.normal,
+  payload: Buffer.from(`${index}`),
+  ...rest,
+});
+
+const hardStateOf = (term: number, vote = 0n) => ({term, vote, commit: 0});
+
+function viewOf(status: Partial<RaftStatus>, log: readonly Entry[] = []) {
+  const whole = {
+    id: 1n,
+    term: 1,
+    vote: 0n,
+    commit: 0,
+    applied: 0,
+    firstIndex: 1,
+    lastIndex: log.length,
+    leader: 0n,
+    role: 'follower',
+    confState: confOf([1n, 2n, 3n]),
+    transferee: 0n,
+    probation: 0,
+    progress: [],
+    ...status,
+  } as RaftStatus;
+  return {
+    status: () => whole,
+    term: (index: number) => log[index - 1]?.term,
+    entries: (from: number, to: number) => log.slice(from - 1, to),
+  };
+}
+
+const recoveredOf = (term: number, vote: bigint, terms: readonly number[], base = 0): Recovered => ({
+  term,
+  vote,
+  lastIndex: base + terms.length,
+  termAt: (index) => terms[index - base - 1],
+});
+
+const vote = {
+  type: 'vote',
+  from: 1n,
+  to: 2n,
+  term: 2,
+  lastIndex: 0,
+  lastTerm: 0,
+  isTransfer: false,
+  commit: 0,
+  commitTerm: 0,
+} as const;
+const voteResponse = {
+  type: 'voteResponse',
+  from: 1n,
+  to: 2n,
+  term: 2,
+  rejected: false,
+  commit: 0,
+  commitTerm: 0,
+} as const;
+const acknowledgement = (index: number, term = 1): Message => ({
+  type: 'appendResponse',
+  from: 1n,
+  to: 2n,
+  term,
+  index,
+  rejected: false,
+  hintIndex: 0,
+  hintTerm: 0,
+});
+
+describe('the rules of raft', () => {
+  let found: string[];
+  let rules: RaftRules;
+  const send = (message: Message, raft = viewOf({})) => rules.sending('m1', 1n, raft, [message]);
+
+  beforeEach(() => {
+    found = [];
+    rules = new RaftRules({violate: (invariant) => found.push(invariant), founders: 0});
+    for (const id of [1n, 2n, 3n])
+      rules.appended(id, {entries: [entryOf(1, 1), entryOf(2, 1)], hardState: hardStateOf(1)});
+  });
+
+  it('Ensure that what is acknowledged beyond the disk is noticed.', () => {
+    send(acknowledgement(2));
+    expect(found).toEqual([]);
+    send(acknowledgement(3));
+    send(acknowledgement(2, 2));
+    expect(found).toEqual(['durability', 'durability']);
+  });
+
+  it('Ensure that a vote that is not on the disk, or another one, is noticed.', () => {
+    send(voteResponse);
+    rules.appended(1n, {entries: [], hardState: hardStateOf(2, 3n)});
+    send(voteResponse);
+    send(vote);
+    expect(found).toEqual(['durability', 'durability', 'durability']);
+    rules.appended(1n, {entries: [], hardState: hardStateOf(3, 1n)});
+    send(voteResponse);
+    send({...vote, term: 3});
+    expect(found.length).toBe(3);
+  });
+
+  it.each([
+    ['a term that goes back', recoveredOf(0, 0n, [1, 1])],
+    ['a lost entry', recoveredOf(1, 0n, [1])],
+    ['another entry', recoveredOf(1, 0n, [1, 2])],
+  ])('Ensure that a start with %s is noticed, but for damaged files.', (_what, recovered) => {
+    rules.opened('m1', 1n, recovered, {isDamaged: false});
+    rules.opened('m2', 2n, recovered, {isDamaged: true});
+    expect(found).toEqual(['durability']);
+  });
+
+  it('Ensure that a start that changes a vote is noticed, and one that finds more is not.', () => {
+    rules.appended(1n, {entries: [], hardState: hardStateOf(2, 3n)});
+    rules.opened('m1', 1n, recoveredOf(2, 3n, [1, 1, 2]), {isDamaged: false});
+    rules.opened('m1', 1n, recoveredOf(2, 3n, [1, 2], 1), {isDamaged: false});
+    expect(found).toEqual([]);
+    rules.opened('m1', 1n, recoveredOf(2, 2n, [1, 2], 1), {isDamaged: false});
+    expect(found).toEqual(['durability']);
+  });
+
+  it('Ensure that an entry that is applied before it is durable is noticed.', () => {
+    rules.applying('m1', 1n, {index: 2, term: 1});
+    expect(found).toEqual([]);
+    rules.applying('m1', 1n, {index: 3, term: 1});
+    rules.applying('m1', 1n, {index: 2, term: 2});
+    expect(found).toEqual(['durability', 'durability']);
+  });
+
+  it('Ensure that what is committed without a majority of either half is noticed.', () => {
+    rules.configured(1, confOf([1n, 2n, 3n]));
+    rules.appended(1n, {entries: [entryOf(3, 1)]});
+    rules.appended(2n, {entries: [entryOf(3, 1)]});
+    rules.applying('m1', 1n, {index: 3, term: 1});
+    expect(found).toEqual([]);
+    // A learner's copy does not count, nor does one half alone.
+    rules.configured(4, confOf([1n, 2n, 4n], {votersOutgoing: [1n, 3n, 4n], learners: [5n]}));
+    rules.configured(5, confOf([1n, 2n, 4n], {votersOutgoing: [1n, 3n, 4n], learners: [5n]}));
+    for (const id of [1n, 2n, 5n]) rules.appended(id, {entries: [entryOf(4, 1)]});
+    rules.applying('m1', 1n, {index: 4, term: 1});
+    expect(found).toEqual(['commit']);
+  });
+
+  it('Ensure that a leader without a committed entry is noticed.', () => {
+    rules.applying('m1', 1n, {index: 1, term: 1});
+    rules.applying('m1', 1n, {index: 2, term: 1});
+    rules.leads('m2', viewOf({term: 2}, [entryOf(1, 1), entryOf(2, 1), entryOf(3, 2)]));
+    expect(found).toEqual([]);
+    rules.leads('m2', viewOf({term: 2}, [entryOf(1, 1)]));
+    rules.leads('m2', viewOf({term: 3}, [entryOf(1, 1), entryOf(2, 2)]));
+    expect(found).toEqual(['leader completeness', 'leader completeness']);
+  });
+
+  it('Ensure that logs that do not match are noticed.', () => {
+    const raft = viewOf({});
+    rules.appending('m1', raft, [entryOf(3, 1), entryOf(4, 2)]);
+    rules.appending('m2', raft, [entryOf(3, 1), entryOf(4, 2)]);
+    expect(found).toEqual([]);
+    rules.appending('m2', raft, [entryOf(4, 2, {payload: Buffer.from('other')})]);
+    rules.appending('m3', raft, [entryOf(3, 2), entryOf(4, 2)]);
+    expect(found).toEqual(['log matching', 'log matching']);
+  });
+
+  it('Ensure that a second change before the first is applied is noticed.', () => {
+    const change = entryOf(3, 1, {type: EntryType.confChange});
+    const log = [entryOf(1, 1), entryOf(2, 1), change, entryOf(4, 1, {type: EntryType.confChange})];
+    rules.appending('m1', viewOf({role: 'leader', applied: 3}, log), [log[3]]);
+    expect(found).toEqual([]);
+    rules.appending('m1', viewOf({role: 'leader', applied: 2}, log), [{...log[3], index: 5}]);
+    expect(found).toEqual(['one change']);
+  });
+
+  it('Ensure that a campaign of a learner, or over an unapplied change, is noticed.', () => {
+    rules.appended(1n, {entries: [], hardState: hardStateOf(2, 1n)});
+    const log = [entryOf(1, 1), entryOf(2, 1, {type: EntryType.confChange})];
+    send(vote, viewOf({commit: 1, applied: 1}, log));
+    send({...vote, type: 'preVote'}, viewOf({commit: 2, applied: 2}, log));
+    expect(found).toEqual([]);
+    send(vote, viewOf({commit: 2, applied: 1}, log));
+    send(vote, viewOf({confState: confOf([2n, 3n], {learners: [1n]})}));
+    expect(found).toEqual(['campaign', 'learner']);
+  });
+
+  it('Ensure that a read index before the first commit of a term, or beyond the commit, is noticed.', () => {
+    const answer = {type: 'readIndexResponse', from: 1n, to: 2n, term: 0, context: 1, index: 2} as const;
+    const log = [entryOf(1, 1), entryOf(2, 2)];
+    send(answer, viewOf({role: 'leader', term: 2, commit: 2}, log));
+    expect(found).toEqual([]);
+    send(answer, viewOf({role: 'leader', term: 3, commit: 2}, log));
+    send(answer, viewOf({role: 'leader', term: 1, commit: 1}, log));
+    expect(found).toEqual(['read index', 'read index']);
+  });
+
+  it('Ensure that an image of another log, or with another configuration, is noticed.', () => {
+    rules.configured(1, confOf([1n, 2n, 3n]));
+    rules.applying('m1', 1n, {index: 1, term: 1});
+    const image = (term: number, conf: ConfState) =>
+      ({type: 'snapshot', from: 1n, to: 2n, term: 3, meta: {index: 1, term, confState: conf}}) as const;
+    send(image(1, confOf([1n, 2n, 3n])));
+    expect(found).toEqual([]);
+    send(image(2, confOf([1n, 2n, 3n])));
+    send(image(1, confOf([1n, 2n])));
+    expect(found).toEqual(['snapshot', 'snapshot']);
+  });
+});

@@ -1,0 +1,225 @@
+/**
+ * What raft promises, held against every step of every member: nothing is said before it is durable, nothing durable
+ * goes back, what is committed is on a majority of the disks and in the log of whoever leads later, logs agree, and
+ * configurations change one at a time. Election safety and what is applied are the invariants' (invariants.ts).
+ */
+
+import {type ConfState, type Entry, EntryType, type Message} from '../../../src/engine/raft/message.ts';
+import type {Raft} from '../../../src/engine/raft/raft.ts';
+import type {Index, MemberId, Term} from '../../../src/engine/types.ts';
+import type {Violate} from '../history.ts';
+import {type DurableBatch, DurableLog, type Recovered} from './durable-log.ts';
+
+type RaftView = Pick<Raft, 'status' | 'term' | 'entries'>;
+
+/** How far back a new leader's log is compared with what is committed. */
+const COMPLETENESS_ENTRIES = 200;
+
+export interface RaftRulesOptions {
+  readonly violate: Violate;
+  /** Entries that the founders of the cluster wrote as committed. */
+  readonly founders: number;
+}
+
+export class RaftRules {
+  readonly #violate: Violate;
+  readonly #founders: number;
+  readonly #logs = new Map<MemberId, DurableLog>();
+  /** By index and term: what stands there, and the term before it. */
+  readonly #entries = new Map<string, {readonly before: Term | undefined; readonly entry: Entry}>();
+  /** By index, what is committed. */
+  readonly #committed: (Term | undefined)[] = [];
+  /** Configurations in force from an index on, ascending. */
+  readonly #confs: {readonly index: Index; readonly conf: ConfState}[] = [];
+
+  constructor({violate, founders}: RaftRulesOptions) {
+    this.#violate = violate;
+    this.#founders = founders;
+  }
+
+  /** A process has opened its data dir. `isDamaged`: files were meddled with, so that something may be missing. */
+  opened(name: string, id: MemberId, recovered: Recovered, options: {readonly isDamaged: boolean}): void {
+    const log = this.#logOf(id);
+    const lost = log.lostIn(recovered);
+    if (lost !== undefined && !options.isDamaged) this.#violate('durability', `${name}: ${lost}`);
+    log.restart(recovered);
+  }
+
+  /** A batch is about to be written. */
+  appending(name: string, raft: RaftView, entries: readonly Entry[]): void {
+    for (const [place, entry] of entries.entries()) {
+      const {index, term, type} = entry;
+      const key = `${index} ${term}`;
+      const known = this.#entries.get(key);
+      const previous = entries.at(place - 1);
+      const before = place > 0 && previous?.index === index - 1 ? previous.term : undefined;
+      if (known === undefined) {
+        this.#entries.set(key, {before, entry});
+        if (type === EntryType.confChange && index > this.#founders) this.#checkLoneChange(name, raft, entry);
+        continue;
+      }
+      const isSame = known.entry.type === type && areEqual(known.entry.payload, entry.payload);
+      if (!isSame) this.#violate('log matching', `${name} has another entry ${index} of term ${term}`);
+      if (before !== undefined && known.before !== undefined && before !== known.before)
+        this.#violate(
+          'log matching',
+          `${name}: before ${index} of term ${term} comes ${before}, not ${known.before}`,
+        );
+    }
+  }
+
+  /** It is durable. */
+  appended(id: MemberId, batch: DurableBatch): void {
+    this.#logOf(id).append(batch);
+  }
+
+  /** Messages leave. */
+  sending(name: string, id: MemberId, raft: RaftView, messages: readonly Message[]): void {
+    for (const message of messages) {
+      switch (message.type) {
+        case 'appendResponse':
+          if (!message.rejected) this.#checkAcknowledgement(name, id, message);
+          break;
+        case 'voteResponse':
+          if (!message.rejected) this.#checkVote(name, id, {term: message.term, vote: message.to});
+          break;
+        case 'vote':
+          this.#checkVote(name, id, {term: message.term, vote: id});
+          this.#checkCampaign(name, raft);
+          break;
+        case 'preVote':
+          this.#checkCampaign(name, raft);
+          break;
+        case 'readIndexResponse':
+          this.#checkReadIndex(name, raft, message.index);
+          break;
+        case 'snapshot':
+          this.#checkImage(name, message);
+          break;
+        default:
+      }
+    }
+  }
+
+  /** A member leads a term that had no leader. */
+  leads(name: string, raft: RaftView): void {
+    const {term, firstIndex, lastIndex} = raft.status();
+    const last = this.#committed.length - 1;
+    if (lastIndex < last)
+      this.#violate(
+        'leader completeness',
+        `${name} leads term ${term} with entries up to ${lastIndex}; ${last} is committed`,
+      );
+    for (let index = last; index >= firstIndex && index > last - COMPLETENESS_ENTRIES; index--) {
+      const [own, committed] = [raft.term(index), this.#committed[index]];
+      if (own !== undefined && committed !== undefined && own !== committed)
+        this.#violate(
+          'leader completeness',
+          `${name} leads term ${term}, its entry ${index} is of ${own}, not ${committed}`,
+        );
+    }
+  }
+
+  /** A member applies an entry. */
+  applying(name: string, id: MemberId, {index, term}: {readonly index: Index; readonly term: Term}): void {
+    if (!this.#logOf(id).holds(index, term))
+      this.#violate('durability', `${name} applies ${index} of term ${term}, which is not durable there`);
+    if (this.#committed[index] !== undefined) return;
+    this.#committed[index] = term;
+    if (index <= this.#founders || this.#confs.length === 0) return;
+    // The leader counts by what it has applied: one change may be committed, and not in force there yet.
+    const isEnough = this.#confs.slice(-2).some(({conf}) => this.#isOnMajority(conf, index, term));
+    if (!isEnough)
+      this.#violate('commit', `${name} applies ${index} of term ${term}, which is on no majority of disks`);
+  }
+
+  /** A configuration is in force on somebody, from the entry at this index on. */
+  configured(index: Index, conf: ConfState): void {
+    if (index > (this.#confs.at(-1)?.index ?? 0)) this.#confs.push({index, conf});
+  }
+
+  #isOnMajority({voters, votersOutgoing}: ConfState, index: Index, term: Term): boolean {
+    return [voters, votersOutgoing].every((half) => {
+      const holding = half.filter((id) => this.#logOf(id).holds(index, term));
+      return half.length === 0 || holding.length * 2 > half.length;
+    });
+  }
+
+  #checkAcknowledgement(name: string, id: MemberId, {index, term}: {index: Index; term: Term}): void {
+    const log = this.#logOf(id);
+    if (index > Math.max(log.lastIndex, log.base))
+      this.#violate('durability', `${name} acknowledges ${index}; durable is ${log.lastIndex}`);
+    if (term > log.term)
+      this.#violate('durability', `${name} acknowledges in term ${term}; durable is ${log.term}`);
+  }
+
+  #checkVote(name: string, id: MemberId, {term, vote}: {term: Term; vote: MemberId}): void {
+    const log = this.#logOf(id);
+    if (log.term > term || (log.term === term && log.vote === vote)) return;
+    const durable = `term ${log.term}, vote ${log.vote}`;
+    this.#violate('durability', `${name} votes for ${vote} in term ${term}; durable is ${durable}`);
+  }
+
+  #checkCampaign(name: string, raft: RaftView): void {
+    const {id, applied, commit, lastIndex, confState, term} = raft.status();
+    if (!confState.voters.includes(id) && !confState.votersOutgoing.includes(id))
+      this.#violate('learner', `${name} stands for election in term ${term}, but is no voter`);
+    if (
+      entriesBetween(raft, applied + 1, Math.min(commit, lastIndex)).some(
+        ({type}) => type === EntryType.confChange,
+      )
+    )
+      this.#violate(
+        'campaign',
+        `${name} stands for election over a change that is committed and not applied`,
+      );
+  }
+
+  #checkReadIndex(name: string, raft: RaftView, index: Index): void {
+    const {term, commit, role} = raft.status();
+    if (index > commit) this.#violate('read index', `${name} gives ${index}, its commit index is ${commit}`);
+    if (role === 'leader' && raft.term(commit) !== term)
+      this.#violate('read index', `${name} gives ${index} before it committed anything in term ${term}`);
+  }
+
+  #checkImage(name: string, {meta}: Message & {type: 'snapshot'}): void {
+    const {index, term, confState} = meta;
+    const committed = this.#committed[index];
+    if (committed !== undefined && committed !== term)
+      this.#violate(
+        'snapshot',
+        `${name} sends an image of ${index} in term ${term}, committed is ${committed}`,
+      );
+    const wanted = this.#confs.findLast((one) => one.index <= index);
+    if (wanted !== undefined && textOf(wanted.conf) !== textOf(confState))
+      this.#violate(
+        'snapshot',
+        `${name} sends an image of ${index} with another configuration than is in force`,
+      );
+  }
+
+  #checkLoneChange(name: string, raft: RaftView, {index, term}: Entry): void {
+    const {role, applied, term: now, firstIndex, lastIndex} = raft.status();
+    if (role !== 'leader' || now !== term) return;
+    const older = entriesBetween(raft, Math.max(applied + 1, firstIndex), Math.min(index - 1, lastIndex));
+    if (older.some(({type}) => type === EntryType.confChange))
+      this.#violate('one change', `${name} logs a change at ${index}; an older one is not applied yet`);
+  }
+
+  #logOf(id: MemberId): DurableLog {
+    let log = this.#logs.get(id);
+    if (log === undefined) {
+      log = new DurableLog();
+      this.#logs.set(id, log);
+    }
+    return log;
+  }
+}
+
+const entriesBetween = (raft: RaftView, from: Index, to: Index): readonly Entry[] =>
+  from > to ? [] : raft.entries(from, to);
+
+const areEqual = (a: Uint8Array, b: Uint8Array): boolean => a === b || Buffer.compare(a, b) === 0;
+
+const textOf = ({voters, votersOutgoing, learners, learnersNext, autoLeave}: ConfState): string =>
+  [voters, votersOutgoing, learners, learnersNext, autoLeave].join(' ');

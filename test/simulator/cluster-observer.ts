@@ -1,0 +1,31 @@
+/** Tells the checkers what members do. */
+
+import type {OpenedMember} from '../../src/engine/server/open-member.ts';
+import type {RaftRules} from './checkers/raft-rules.ts';
+import type {Invariants} from './invariants.ts';
+import type {MemberObserver} from './simulated-member.ts';
+
+const idOf = ({identity}: OpenedMember) => identity.memberId;
+
+export function observeBy(
+  {invariants, rules}: {readonly invariants: Invariants; readonly rules: RaftRules},
+  ended: MemberObserver['ended'],
+): MemberObserver {
+  return {
+    applying: (member, life, entry) => {
+      if (life.opened !== undefined) rules.applying(member.name, idOf(life.opened), entry);
+      invariants.applying(member, entry);
+    },
+    marked: (member, life, mark) => invariants.marked(member, life, mark),
+    opened: (member, opened) => {
+      const {term, vote, lastIndex} = opened.raft.status();
+      const recovered = {term, vote, lastIndex, termAt: (index: number) => opened.raft.term(index)};
+      rules.opened(member.name, idOf(opened), recovered, {isDamaged: member.isDamaged});
+    },
+    appending: (member, opened, {entries}) => rules.appending(member.name, opened.raft, entries),
+    appended: (_member, opened, batch) => rules.appended(idOf(opened), batch),
+    sending: (member, opened, messages) => rules.sending(member.name, idOf(opened), opened.raft, messages),
+    configured: (index, confState) => rules.configured(index, confState),
+    ended,
+  };
+}
