@@ -137,7 +137,10 @@ export interface PeerHandlers<Message, Call, Answer> {
   receive(from: MemberId, messages: readonly Message[]): void;
   /** A link broke or its queue overflowed: messages to this member were lost. */
   lost(to: MemberId): void;
-  /** A snapshot arrives beside the messages: `announcement` first, then its bytes. Resolves when it is taken in. */
+  /**
+   * A snapshot arrives beside the messages: `announcement` first, then its bytes. Resolves when it is taken
+   * in, or not needed: what was not read by then is not sent any more.
+   */
   receiveSnapshot(from: MemberId, announcement: Message, chunks: AsyncIterable<Uint8Array>): Promise<void>;
   answer(from: MemberId, call: Call): Promise<Answer>;
 }

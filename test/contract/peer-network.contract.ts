@@ -301,6 +301,30 @@ export function peerNetworkSuite(name: string, makeWorld: () => Promise<PeerWorl
       expect(Buffer.compare(b.snapshots[0].bytes, Buffer.concat(chunks))).toBe(0);
     });
 
+    it('Ensure that a receiver that needs no more ends the transfer, and the sender reads no further.', async () => {
+      const [a, b] = await pair();
+      let isClosed = false;
+      let read = 0;
+      async function* source(): AsyncGenerator<Uint8Array> {
+        try {
+          for (; read < 10_000; read++) yield Buffer.alloc(100_000);
+        } finally {
+          isClosed = true;
+        }
+      }
+      b.takeSnapshot = async () => undefined;
+      await a.network.sendSnapshot(b.id, snapshotMessage(a.id, b.id), source());
+      expect(isClosed).toBe(true);
+      expect(read).toBeLessThan(1_000);
+      // The links are as they were, and so is the way for the next one.
+      b.takeSnapshot = undefined;
+      async function* small(): AsyncGenerator<Uint8Array> {
+        yield Buffer.from('whole');
+      }
+      await a.network.sendSnapshot(b.id, snapshotMessage(a.id, b.id), small());
+      expect(String(b.snapshots[0].bytes)).toBe('whole');
+    });
+
     it('Ensure that a failure on either side of a snapshot reaches the other.', async () => {
       const [a, b] = await pair();
       const pieces = async function* (): AsyncGenerator<Uint8Array> {

@@ -65,13 +65,20 @@ export class SnapshotTransfer {
         const next = await source.next();
         if (this.#senderFailure !== undefined) throw this.#senderFailure;
         if (next.done) break;
+        if (this.#verdict !== undefined) {
+          // The receiver needs no more.
+          await source.return?.();
+          this.#cancelStall();
+          return;
+        }
         const bytes = Buffer.from(next.value);
         await this.#sleepAtSender(bytes.length / BYTES_PER_MS);
         this.#toReceiver(() => {
           this.#arrived.push(bytes);
           this.#wakeReceiver();
         });
-        while (this.#arrived.length >= PEER_SNAPSHOT_QUEUE_CHUNKS && this.#senderFailure === undefined) {
+        const mayGoOn = () => this.#senderFailure !== undefined || this.#verdict !== undefined;
+        while (this.#arrived.length >= PEER_SNAPSHOT_QUEUE_CHUNKS && !mayGoOn()) {
           await this.#sleepAtSender(net.delayMs());
         }
       }

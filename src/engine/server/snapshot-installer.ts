@@ -72,11 +72,8 @@ export class SnapshotInstaller {
     await this.available();
     const isNeeded = await snapshotter.receive(announced, chunks, applier.index);
     await loop().announce(announced);
-    if (!isNeeded) {
-      // Raft has told the leader how far this member is. A stream broken off would look like an image to send again.
-      for await (const _chunk of chunks);
-      return;
-    }
+    // Raft has told the leader how far this member is; the rest of the image need not come.
+    if (!isNeeded) return;
     // Kept, it would be the newest store at the next start.
     if (this.#installing === undefined) await snapshotter.discard();
   }

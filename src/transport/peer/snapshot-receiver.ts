@@ -35,6 +35,8 @@ export class SnapshotReceiver {
   #crc = 0;
   /** All parts are here, and they are what was sent. */
   #isComplete = false;
+  /** The handler has returned: whatever else arrives is dropped. */
+  #isOver = false;
   #failure: EngineError | undefined;
   #announcement: Message | undefined;
   #cancelStall: () => void;
@@ -61,7 +63,7 @@ export class SnapshotReceiver {
   }
 
   #received(data: Buffer, isBinary: boolean): void {
-    if (this.#failure !== undefined) return;
+    if (this.#failure !== undefined || this.#isOver) return;
     this.#options.metrics.receivedBytes.add(data.length);
     this.#cancelStall();
     this.#cancelStall = this.#armStall();
@@ -129,6 +131,8 @@ export class SnapshotReceiver {
       this.#failure ??= new EngineError(failureOf(error));
       this.#socket.close(1011);
     } finally {
+      this.#isOver = true;
+      this.#chunks.length = 0;
       this.#cancelStall();
       this.#socket.resume();
       closed();

@@ -109,12 +109,17 @@ export class SnapshotSender {
     let bytes = 0;
     let crc = 0;
     for (;;) {
-      const next = await this.#orFailure(iterator.next());
+      const next = await this.#orOver(iterator.next());
+      if (next === undefined) {
+        // The receiver needs no more.
+        await this.#end(iterator);
+        return;
+      }
       if (next.done) break;
       bytes += next.value.length;
       crc = crc32c(next.value, crc);
       this.#write(next.value);
-      await this.#wait(() => this.#socket.bufferedAmount < PEER_SOCKET_BYTES_MAX);
+      await this.#wait(() => this.#isTaken || this.#socket.bufferedAmount < PEER_SOCKET_BYTES_MAX);
     }
     this.#socket.send(writeControl({type: 'end', bytes, crc}), this.#written);
   }
@@ -154,11 +159,12 @@ export class SnapshotSender {
     }
   }
 
-  /** What `promise` gives, unless something goes wrong before. */
-  #orFailure<T>(promise: Promise<T>): Promise<T> {
+  /** What `promise` gives, unless the receiver has it all (undefined) or something goes wrong before. */
+  #orOver<T>(promise: Promise<T>): Promise<T | undefined> {
     return new Promise((resolve, reject) => {
       const look = (): void => {
-        if (this.#failure !== undefined) reject(this.#failure);
+        if (this.#isTaken) resolve(undefined);
+        else if (this.#failure !== undefined) reject(this.#failure);
       };
       this.#wake = look;
       look();

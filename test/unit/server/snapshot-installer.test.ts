@@ -5,7 +5,7 @@ import {
 } from '../../../src/engine/server/snapshot-installer.ts';
 import type {SnapshotMessage} from '../../../src/engine/server/snapshotter.ts';
 
-it('Ensure that an image that is not needed is answered by raft, and its stream is read to the end.', async () => {
+it('Ensure that an image that is not needed is answered by raft, and nothing of it is read.', async () => {
   const heard: string[] = [];
   const installer = new SnapshotInstaller({
     snapshotter: {receive: async () => false},
@@ -13,11 +13,11 @@ it('Ensure that an image that is not needed is answered by raft, and its stream 
     loop: () => ({announce: async ({meta}: SnapshotMessage) => void heard.push(`announced ${meta.index}`)}),
   } as unknown as SnapshotInstallerOptions);
   async function* chunks(): AsyncGenerator<Uint8Array, void> {
-    for (let i = 0; i < 3; i++) yield Buffer.from('x');
-    heard.push('the end');
+    heard.push('a part');
+    yield Buffer.from('x');
   }
   const confState = {voters: [1n], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false};
   const meta = {index: 10, term: 1, confState};
   await installer.receive(2n, {type: 'snapshot', from: 2n, to: 1n, term: 1, meta}, chunks());
-  expect(heard).toEqual(['announced 10', 'the end']);
+  expect(heard).toEqual(['announced 10']);
 });
