@@ -76,7 +76,8 @@ export class MemberAdmin {
   async #replace(machine: SimulatedMember): Promise<void> {
     const {random, trace} = this.#options;
     trace.note(`admin replaces ${machine.name}`);
-    if (random.below(2) === 0) {
+    // Of two members the other one cannot let go of it alone.
+    if (random.below(2) === 0 && this.#options.members.length > 2) {
       this.#held.add(machine);
       if (machine.isUp) machine.kill({landed: false});
     }
@@ -175,7 +176,9 @@ export class MemberAdmin {
   }
 
   async #list(machine: SimulatedMember): Promise<readonly Member[] | undefined> {
-    const outcome = await this.#call((server) => server.members({linearizable: true}), machine);
+    // The only other member may have no quorum before this one has joined; what it has said before it knows itself.
+    const linearizable = this.#options.members.length > 2 || !this.#outside.has(machine);
+    const outcome = await this.#call((server) => server.members({linearizable}), machine);
     return outcome.kind === 'answer' ? outcome.result.result : undefined;
   }
 
