@@ -116,7 +116,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'server/leases.ts',
-        find: '      // Waits for a leader, and that this member knows all leases granted before.\n      await this.#options.reads.confirm();\n',
+        find: '      // Waits for a leader, and that this member knows all leases granted before.\n      await reads.confirm();\n',
         replace: '',
       },
     ],
