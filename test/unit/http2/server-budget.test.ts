@@ -1,0 +1,140 @@
+/** What a connection may make the server hold when all of them hold much, and when its client does not read. */
+
+import {afterEach, describe, expect, it} from 'vitest';
+import type {Logger} from '../../../src/engine/ports.ts';
+import {Deadlines} from '../../../src/transport/http2/deadlines.ts';
+import type {GrpcMethod} from '../../../src/transport/http2/grpc-method.ts';
+import {HpackEncoder} from '../../../src/transport/http2/hpack/encoder.ts';
+import {
+  HELD_BYTES_ALLOWANCE,
+  HELD_BYTES_MAX,
+  ORPHANS_ALLOWANCE,
+  ORPHANS_MAX,
+  UNSENT_BYTES_MAX,
+} from '../../../src/transport/http2/limits.ts';
+import {ServerConnection} from '../../../src/transport/http2/server-connection.ts';
+import {frame, turn, uint32} from './fuzzing.ts';
+import {MemorySocket} from './memory-socket.ts';
+
+const MIB = 2 ** 20;
+const log = () => undefined;
+const quiet: Logger = {debug: log, info: log, warn: log, error: log, child: () => quiet};
+const codec = {decode: (bytes: Uint8Array) => bytes, encode: (bytes: Uint8Array) => bytes};
+const methods: GrpcMethod[] = [
+  {kind: 'unary', path: '/s/hang', ...codec, handle: () => new Promise(() => undefined)},
+  {kind: 'unary', path: '/s/large', ...codec, handle: async () => Buffer.alloc(MIB)},
+];
+
+const opened: ServerConnection[] = [];
+afterEach(() => {
+  for (const connection of opened.splice(0)) connection.close();
+});
+
+function open(budget: {heldBytes: number; orphans: number}, heldBytesPerConnectionMax = 256 * MIB) {
+  const socket = new MemorySocket();
+  const context = {
+    methods: new Map(methods.map((method) => [method.path, method])),
+    maxReceiveBytes: 16 * MIB,
+    logger: quiet,
+    observer: undefined,
+    beforeCall: undefined,
+    keepAlive: {minTimeMs: 0, intervalMs: 0, timeoutMs: 0},
+    http: undefined,
+    deadlines: new Deadlines(),
+    budget,
+    heldBytesPerConnectionMax,
+    handshakeTimeoutMs: 60_000,
+  };
+  const connection = new ServerConnection(socket.asSocket(), undefined, 'test', context, () => undefined);
+  opened.push(connection);
+  socket.emit('data', Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0)]));
+  const encoder = new HpackEncoder(0);
+  const headers = (id: number, path: string): Buffer => {
+    encoder.begin();
+    for (const [name, value] of [
+      [':method', 'POST'],
+      [':scheme', 'http'],
+      [':path', path],
+      ['content-type', 'application/grpc'],
+    ]) {
+      encoder.add(name, value, 'plain');
+    }
+    return frame(1, 4, id, Buffer.from(encoder.end()));
+  };
+  /** One whole call with a request of this many bytes. */
+  const call = (id: number, path: string, bytes = 0): void => {
+    const message = Buffer.concat([Buffer.from([0]), uint32(bytes), Buffer.alloc(bytes)]);
+    const pieces = [headers(id, path)];
+    for (let at = 0; at < message.length; at += 16_000) {
+      const end = Math.min(message.length, at + 16_000);
+      pieces.push(frame(0, end === message.length ? 1 : 0, id, message.subarray(at, end)));
+    }
+    socket.emit('data', Buffer.concat(pieces));
+  };
+  const reset = (id: number): void => void socket.emit('data', frame(3, 0, id, uint32(8)));
+  return {socket, connection, call, reset};
+}
+
+/** Codes of the RST_STREAM frames written, by stream. */
+async function resets(socket: MemorySocket): Promise<Map<number, number>> {
+  for (let i = 0; i < 4; i++) await turn();
+  const bytes = Buffer.concat(socket.written);
+  const codes = new Map<number, number>();
+  for (let at = 0; at < bytes.length; at += 9 + bytes.readUIntBE(at, 3)) {
+    if (bytes[at + 3] === 3) codes.set(bytes.readUInt32BE(at + 5), bytes.readUInt32BE(at + 9));
+  }
+  return codes;
+}
+
+const NONE = 0;
+const REFUSED = 7;
+const CALM = 11;
+
+describe('budget of a connection', () => {
+  it('Ensure that when all hold too much, each may hold a little still, and no more.', async () => {
+    const scarce = open({heldBytes: HELD_BYTES_MAX + 1, orphans: 0});
+    for (const id of [1, 3, 5, 7, 9]) scarce.call(id, '/s/hang', 2 * MIB);
+    // Their clients are told that it is too much (RESOURCE_EXHAUSTED), and the rest of the request is not wanted.
+    expect([...(await resets(scarce.socket))]).toEqual([
+      [7, NONE],
+      [9, NONE],
+    ]);
+    expect(scarce.connection.heldBytes).toBeLessThanOrEqual(HELD_BYTES_ALLOWANCE);
+    const plenty = open({heldBytes: 0, orphans: 0});
+    for (const id of [1, 3, 5, 7, 9]) plenty.call(id, '/s/hang', 2 * MIB);
+    expect([...(await resets(plenty.socket))]).toEqual([]);
+  });
+
+  it('Ensure that when there are too many orphans, each connection may have some still.', async () => {
+    const {socket, call, reset} = open({heldBytes: 0, orphans: ORPHANS_MAX});
+    let id = 1;
+    for (let i = 0; i < ORPHANS_ALLOWANCE; i++, id += 2) {
+      call(id, '/s/hang');
+      reset(id);
+    }
+    call(id, '/s/hang');
+    expect([...(await resets(socket))]).toEqual([[id, REFUSED]]);
+  });
+
+  it('Ensure that answers beyond the budget which the client does not take are dropped.', async () => {
+    const {socket, connection, call} = open({heldBytes: 0, orphans: 0}, 2.5 * MIB);
+    // The client never opens its windows, so that every answer waits whole.
+    for (const id of [1, 3, 5]) call(id, '/s/large');
+    expect([...(await resets(socket))]).toEqual([[5, CALM]]);
+    expect(connection.heldBytes).toBe(2 * MIB);
+  });
+
+  it('Ensure that who does not take the answers to its frames is not read, until it does.', async () => {
+    const {socket, call} = open({heldBytes: 0, orphans: 0});
+    socket.isStuck = true;
+    for (let id = 1; id < 40_000 && !socket.isPaused; id += 2) {
+      call(id, '/no/such');
+      if (id % 100 === 1) await turn();
+    }
+    expect(socket.isPaused).toBe(true);
+    expect(socket.writableLength).toBeGreaterThan(UNSENT_BYTES_MAX);
+    expect(socket.writableLength).toBeLessThan(1.1 * UNSENT_BYTES_MAX);
+    socket.drain();
+    expect(socket.isPaused).toBe(false);
+  });
+});
