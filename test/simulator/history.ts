@@ -46,6 +46,7 @@ export class History {
   readonly #claimed = new Map<number, string>();
   /** Values of writes: how they ended. */
   readonly #values = new Map<string, 'asked' | 'acknowledged' | 'refused'>();
+  readonly #hashes = new Map<string, number>();
   answered = 0;
   acknowledgedWrites = 0;
   unknown = 0;
@@ -162,6 +163,19 @@ export class History {
   /** An answer about something else than keys; its header still tells a revision. */
   other(asked: Asked, revision: number): void {
     this.#order(asked, revision, {isStale: false});
+  }
+
+  /** Members agree at a revision, however far each has come with deleting what is compacted. */
+  hashKv(
+    asked: Asked,
+    revision: number,
+    {hash, compactRevision, hashRevision}: {hash: number; compactRevision: number; hashRevision: number},
+  ): void {
+    this.#order(asked, revision, {isStale: false});
+    const place = `${hashRevision} compacted at ${compactRevision}`;
+    const known = this.#hashes.get(place) ?? hash;
+    this.#hashes.set(place, known);
+    if (known !== hash) this.#violate('hash kv', `${asked.who}: ${hash} at ${place}, to others ${known}`);
   }
 
   /** At the end: acknowledged writes are there once, refused ones never, all others at most once. */

@@ -19,8 +19,8 @@ export class LeaseBook {
   readonly #nowMs: () => number;
   readonly #violate: Violate;
   readonly #promised = new Map<bigint, Promised>();
-  /** When it was seen to go, and whether by itself. */
-  readonly #gone = new Map<bigint, {atMs: number; isExpired: boolean}>();
+  /** When it was seen to go. */
+  readonly #gone = new Map<bigint, {atMs: number}>();
   #nextId = 1n;
   /** The fastest that any member's clock goes. */
   clockRateMax = 1;
@@ -69,7 +69,7 @@ export class LeaseBook {
   /** The log has taken it. */
   gone(id: bigint, {isExpired}: {isExpired: boolean}): void {
     if (this.#gone.has(id)) return;
-    this.#gone.set(id, {atMs: this.#nowMs(), isExpired});
+    this.#gone.set(id, {atMs: this.#nowMs()});
     if (isExpired) this.expired++;
     this.#check(id);
   }
@@ -77,7 +77,7 @@ export class LeaseBook {
   #check(id: bigint): void {
     const lease = this.#promised.get(id);
     const gone = this.#gone.get(id);
-    if (lease === undefined || gone === undefined || !gone.isExpired || lease.isFree) return;
+    if (lease === undefined || gone === undefined || lease.isFree) return;
     const earliestMs = lease.askedMs + (lease.ttlSeconds * 1_000) / this.clockRateMax - 1;
     if (gone.atMs >= earliestMs) return;
     const detail = `lease ${id} of ${lease.ttlSeconds} s, renewed at ${lease.askedMs}, went at ${gone.atMs}`;

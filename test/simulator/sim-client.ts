@@ -113,6 +113,7 @@ export class SimClient {
       case 9:
         return ['time to live', (member) => this.#timeToLive(member)];
       default:
+        if (this.#options.random.below(2) === 0) return ['update', (member) => this.#update(member)];
         return ['status', (member) => this.#status(member)];
     }
   }
@@ -250,8 +251,19 @@ export class SimClient {
     const {history} = this.#options;
     const asked = history.ask('hash');
     const outcome = await this.#call(member, (server) => server.hashKv(0));
-    if (outcome.kind === 'answer') history.other(asked, outcome.result.header.revision);
+    if (outcome.kind === 'answer')
+      history.hashKv(asked, outcome.result.header.revision, outcome.result.result);
     return outcome;
+  }
+
+  /** A change of the configuration that changes nothing, beside whatever the operator does. */
+  async #update(member: SimulatedMember): Promise<Outcome<unknown>> {
+    const {random, members} = this.#options;
+    const all = members();
+    const {life, url} = all[random.below(all.length)];
+    const id = life?.opened?.identity.memberId;
+    if (id === undefined) return {kind: 'answer', result: undefined};
+    return this.#call(member, (server) => server.memberUpdate({id, peerURLs: [url]}));
   }
 
   #compare(key: string) {

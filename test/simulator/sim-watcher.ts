@@ -30,6 +30,21 @@ export interface SimWatcherOptions {
 /** Between looks at whether a way is free again. */
 const CUT_POLL_MS = 50;
 
+/** Where a client begins: mostly now (0), else where history begins, within it, or in the future. */
+function firstRevision({random, model}: SimWatcherOptions): number {
+  const {compactRevision, revision} = model;
+  switch (random.below(6)) {
+    case 0:
+      return Math.max(1, compactRevision);
+    case 1:
+      return Math.max(1, compactRevision + random.below(revision - compactRevision + 1));
+    case 2:
+      return revision + 1 + random.below(20);
+    default:
+      return 0;
+  }
+}
+
 export class SimWatcher {
   readonly #options: SimWatcherOptions;
   readonly #member: SimulatedMember;
@@ -50,6 +65,7 @@ export class SimWatcher {
     this.#options = options;
     const all = options.members();
     this.#member = all[options.random.below(all.length)];
+    this.#next = firstRevision(options);
     this.#connect(this.#member);
   }
 

@@ -57,7 +57,7 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
         replace: 'if (known === known) continue;',
       },
     ],
-    by: [...SPLIT, 'exactly once', 'members stay up', 'durability'],
+    by: [...SPLIT, 'exactly once', 'members stay up'],
   },
   {
     id: 'doubt-ignored',
@@ -70,7 +70,7 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
         replace: 'probation: 0,',
       },
     ],
-    by: [...SPLIT, 'exactly once', 'durability'],
+    by: [...SPLIT, 'exactly once'],
   },
   {
     id: 'learner-promoted-early',
@@ -83,7 +83,7 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
-    by: ['configuration', 'liveness'],
+    by: ['liveness'],
   },
   {
     id: 'learner-counts',
@@ -97,7 +97,7 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
           'const {voters, votersOutgoing, learners} = this.#conf;\n    return learners.length === 0\n      ? agreedIndex(this.#conf, this.#matchOf)\n      : Math.max(agreedIndex(this.#conf, this.#matchOf), agreedIndex({voters: [...learners, ...voters.slice(learners.length)], votersOutgoing}, this.#matchOf));',
       },
     ],
-    by: [...SPLIT, 'exactly once', 'durability', 'assertion', 'members stay up'],
+    by: [...SPLIT, 'exactly once', 'assertion', 'members stay up'],
   },
   {
     id: 'promotion-not-kept',

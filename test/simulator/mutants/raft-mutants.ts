@@ -86,7 +86,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: '      return !message.rejected;',
       },
     ],
-    by: ['durability', ...LOG_BROKEN],
+    by: [...LOG_BROKEN],
   },
   {
     id: 'leader-counts-unsynced',
@@ -115,7 +115,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
-    by: ['durability', ...LOG_BROKEN],
+    by: [...LOG_BROKEN],
   },
   {
     id: 'stale-disk-confirmation',
@@ -133,7 +133,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
-    by: ['durability', ...LOG_BROKEN],
+    by: [...LOG_BROKEN],
   },
   {
     id: 'ack-of-older-term',
@@ -218,7 +218,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
-    by: ['election safety', 'configuration', ...LOG_BROKEN],
+    by: ['election safety', ...LOG_BROKEN],
   },
   {
     id: 'change-before-commit-in-term',
@@ -236,7 +236,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
-    by: ['election safety', 'configuration', ...LOG_BROKEN],
+    by: ['election safety', ...LOG_BROKEN],
   },
   {
     id: 'two-changes-pending',
@@ -249,7 +249,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
-    by: ['election safety', 'configuration', ...LOG_BROKEN],
+    by: ['election safety', ...LOG_BROKEN],
   },
   {
     id: 'read-without-quorum',
@@ -262,7 +262,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: 'state.reads.proven(state.reads.openRound, (',
       },
     ],
-    by: ['linearizability'],
+    by: ['linearizability', 'read index'],
   },
   {
     id: 'read-before-commit-in-term',
@@ -285,7 +285,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
-    by: ['linearizability'],
+    by: ['linearizability', 'read index'],
   },
   {
     id: 'read-joins-open-round',
@@ -299,7 +299,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
           '    const open = this.#rounds.at(-1);\n    if (open !== undefined) (open.reads as Read[]).push(read);\n    if (open !== undefined) this.#inRounds++;\n    else this.#waiting.push(read);',
       },
     ],
-    by: ['linearizability'],
+    by: ['linearizability', 'read index'],
   },
   {
     id: 'joint-one-half',
@@ -317,7 +317,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: 'const outgoing = voteResultOfHalf([], vote);',
       },
     ],
-    by: ['election safety', 'configuration', ...LOG_BROKEN],
+    by: ['election safety', ...LOG_BROKEN],
   },
   {
     id: 'snapshot-over-newer-state',

@@ -134,6 +134,12 @@ export const STATE_MUTANTS: readonly Mutant[] = [
         find: 'if (!this.#wantsProgress || this.unsynced > 0) return;',
         replace: 'if (!this.#wantsProgress) return;',
       },
+      // Else a watcher with little to catch up has done so before anything else happens.
+      {
+        file: 'server/watch-pump.ts',
+        find: '    while (!this.#stopped && watchHub.catchUp())',
+        replace: '    await clock.yield();\n    while (!this.#stopped && watchHub.catchUp())',
+      },
     ],
     by: ['watch'],
   },
@@ -186,15 +192,15 @@ export const STATE_MUTANTS: readonly Mutant[] = [
     by: ['watch'],
   },
   {
-    id: 'watch-splits-revision',
-    bug: '54 (etcd 17247)',
-    what: 'a slice that ends within a revision hands out its first half',
+    id: 'future-watch-starts-now',
+    bug: '53 (etcd 20221, 9775)',
+    what: 'a watch of a future revision gets what happens before it',
     changes: [
       {
         file: 'watch/watch-hub.ts',
-        find: '    for (const watcher of touched) {\n      const batch = watcher.takeBatch();',
+        find: 'if (watcher.nextRevision > this.#revision) this.#synced.add(watcher);',
         replace:
-          '    for (const watcher of touched) {\n      const all = watcher.takeBatch();\n      if (all.length > 1) watcher.stream.offer(watcher, all.slice(0, 1));\n      const batch = all.length > 1 ? all.slice(1) : all;',
+          'watcher.nextRevision = Math.min(watcher.nextRevision, this.#revision + 1);\n    if (watcher.nextRevision > this.#revision) this.#synced.add(watcher);',
       },
     ],
     by: ['watch'],

@@ -217,7 +217,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
         replace: 'confState: message.meta.confState};',
       },
     ],
-    by: ['configuration', 'election safety', 'members stay up', 'assertion', 'liveness', ...LOST],
+    by: ['election safety', 'members stay up', 'assertion', 'liveness', ...LOST],
   },
   {
     id: 'image-behind-chosen',
