@@ -71,7 +71,7 @@ describe('etcdctl', () => {
       env: cleanEnvironment(),
     });
     const [line] = (await once(holder.stdout, 'data')) as [Buffer];
-    expect(line.toString()).toMatch(/^l\/[0-9a-f]+\n$/);
+    expect(line.toString()).toMatch(/^l\/[0-9a-f]+\n/);
     const waiter = etcdctl(['lock', 'l', 'echo', 'mine']);
     // The waiter stands in the queue when it has a key of its own there.
     await eventually(

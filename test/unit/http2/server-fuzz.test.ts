@@ -4,6 +4,7 @@
  * nothing is held. A campaign: HTTP2_FUZZ_CONNECTIONS=1000000 npx vitest run test/unit/http2/server-fuzz.test.ts
  */
 
+import {gzipSync} from 'node:zlib';
 import {describe, expect, it} from 'vitest';
 import type {Logger} from '../../../src/engine/ports.ts';
 import {Deadlines} from '../../../src/transport/http2/deadlines.ts';
@@ -85,6 +86,8 @@ const methods: GrpcMethod[] = [
     },
   },
 ];
+/** Unpacked at once, beside the loop, and never: too large. */
+const ZIPPED = [1_000, 60_000, 1_000_000].map((bytes) => gzipSync(Buffer.alloc(bytes)));
 const PATHS = [...methods.map(({path}) => path), '/s/none', '/x', 'bad'];
 
 function contextOf(): ServerContext {
@@ -210,7 +213,9 @@ class Client {
     if (random(2) === 0) encoder.add(':authority', 'x'.repeat(random(40)), 'index');
     encoder.add('content-type', random(50) === 0 ? 'text/plain' : 'application/grpc', 'index');
     if (random(4) === 0) encoder.add('grpc-timeout', `${random(200)}${'HMSmunx'[random(7)]}`, 'index');
-    if (random(8) === 0) encoder.add('grpc-encoding', ['gzip', 'identity', 'br'][random(3)], 'plain');
+    if (random(4) === 0) {
+      encoder.add('grpc-encoding', ['gzip', 'gzip', 'gzip', 'identity', 'br'][random(5)], 'plain');
+    }
     if (random(4) === 0) encoder.add('x-meta', 'v'.repeat(random(600)), 'index');
     return Buffer.from(encoder.end());
   }
@@ -237,6 +242,10 @@ class Client {
 
   #message(): Buffer {
     const random = this.#random;
+    if (random(12) === 0) {
+      const zipped = ZIPPED[random(ZIPPED.length)];
+      return Buffer.concat([Buffer.from([1]), uint32(zipped.length), zipped]);
+    }
     const size = random(10) === 0 ? random(16_000) : random(300);
     const count = random(6) === 0 ? random(4) : 1;
     const one = Buffer.concat([
