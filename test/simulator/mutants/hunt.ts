@@ -2,6 +2,7 @@
 
 import {spawn} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
+import type {Swarm} from '../swarm.ts';
 import {type Mutant, mutatedSources} from './mutant.ts';
 
 export interface HuntResult {
@@ -19,6 +20,8 @@ export interface HuntOptions {
   readonly to: number;
   readonly operations: number;
   readonly cpuSeconds: number;
+  /** Instead of what the seeds draw. */
+  readonly swarm?: Partial<Swarm> | undefined;
 }
 
 /** Per seed. */
@@ -30,10 +33,15 @@ const SEEDS = fileURLToPath(new URL('seeds.ts', import.meta.url));
 /** `mutant` undefined: the engine as it is. @throws Error when the process does not end, or fails */
 export async function hunt(
   mutant: Pick<Mutant, 'id' | 'changes'> | undefined,
-  {from, to, operations, cpuSeconds}: HuntOptions,
+  {from, to, operations, cpuSeconds, swarm = {}}: HuntOptions,
 ): Promise<HuntResult> {
   const sources = mutant === undefined ? new Map() : mutatedSources(mutant);
-  const options = [`--seeds=${from}-${to}`, `--operations=${operations}`, `--cpu-seconds=${cpuSeconds}`];
+  const options = [
+    `--seeds=${from}-${to}`,
+    `--operations=${operations}`,
+    `--cpu-seconds=${cpuSeconds}`,
+    `--swarm=${JSON.stringify(swarm)}`,
+  ];
   // A loop without end is stopped by the processor's time: the clock on the wall tells nothing on busy cores.
   const limited = ['-c', 'ulimit -t "$0" && exec "$@"', String(2 * cpuSeconds + 60), process.execPath];
   const child = spawn('sh', [...limited, '--import', LOADER, '--import', 'tsx', SEEDS, ...options], {

@@ -65,6 +65,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
+    swarm: {members: 3, kinds: ['isolate', 'hungDisk', 'pause', 'campaign'], clockRateMax: 1.0001},
     by: ['leases'],
   },
   {
@@ -78,6 +79,12 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
         replace: 'leftMs: deadline.ttlMs,',
       },
     ],
+    swarm: {
+      members: 3,
+      kinds: ['campaign', 'moveLeader', 'kill'],
+      faultPauseMsMax: 300,
+      clockRateMax: 1.0001,
+    },
     by: ['leases'],
   },
   {
@@ -116,6 +123,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
         replace: 'lease === undefined)',
       },
     ],
+    swarm: {kinds: ['slowDisk'], clockRateMax: 1.0001, clientPauseMsMax: 30, clients: 8},
     by: ['leases'],
   },
   {
@@ -134,6 +142,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
         replace: '      void reads;\n',
       },
     ],
+    swarm: {members: 3, kinds: ['isolate', 'halves'], clockRateMax: 1.0001, clientPauseMsMax: 30, clients: 8},
     by: ['leases'],
   },
   {

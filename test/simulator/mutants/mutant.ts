@@ -4,6 +4,7 @@
  */
 
 import {readFileSync} from 'node:fs';
+import type {Swarm} from '../swarm.ts';
 
 const ENGINE = new URL('../../../src/engine/', import.meta.url);
 
@@ -25,8 +26,8 @@ export interface Mutant {
   readonly by: readonly string[];
   /** Found within few seeds: part of every test run, which tries this many. */
   readonly fastSeeds?: number;
-  /** Why it is not found by whole clusters, if it is not. */
-  readonly survives?: string;
+  /** Part of what a seed else draws: for bugs that need a rare meeting of faults, so that it is not as rare. */
+  readonly swarm?: Partial<Swarm>;
 }
 
 /** Invariants that watch raft at every step (checkers/raft-rules.ts): whatever breaks it, they may see first. */

@@ -45,7 +45,8 @@ describe('mutants', () => {
 
   it.each(FAST)('Ensure that $id is found.', {timeout: 600_000}, async (mutant) => {
     const to = mutant.fastSeeds ?? 0;
-    const {found} = await hunt(mutant, {from: 1, to, operations: HUNT_OPERATIONS, cpuSeconds: 60});
+    const options = {from: 1, to, operations: HUNT_OPERATIONS, cpuSeconds: 60, swarm: mutant.swarm};
+    const {found} = await hunt(mutant, options);
     expect(found, mutant.what).toBeDefined();
     expect(mutant.by).toContain(found?.invariant);
   });

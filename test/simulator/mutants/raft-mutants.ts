@@ -45,6 +45,13 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
       // Else the new term's first entry comes with all older ones, and commits them rightly.
       {file: 'limits.ts', find: 'RAFT_APPEND_BYTES_MAX = 1 * MIB;', replace: 'RAFT_APPEND_BYTES_MAX = 1;'},
     ],
+    swarm: {
+      members: 5,
+      kinds: ['kill', 'isolate', 'halves', 'campaign', 'slowNetwork'],
+      faultPauseMsMax: 300,
+      electionMs: 300,
+      heartbeatMs: 30,
+    },
     by: LOG_BROKEN,
   },
   {
@@ -133,6 +140,13 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
+    swarm: {
+      members: 3,
+      kinds: ['slowDisk', 'isolate', 'campaign', 'moveLeader'],
+      faultPauseMsMax: 300,
+      electionMs: 300,
+      heartbeatMs: 30,
+    },
     by: [...LOG_BROKEN],
   },
   {
@@ -146,6 +160,13 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: "      refuseOldPreVote(state, message);\n    }\n    return type === 'appendResponse';",
       },
     ],
+    swarm: {
+      members: 3,
+      kinds: ['slowNetwork', 'duplicate', 'reorder', 'isolate', 'campaign'],
+      faultPauseMsMax: 300,
+      electionMs: 300,
+      heartbeatMs: 30,
+    },
     by: [...LOG_BROKEN, 'assertion', 'members stay up'],
   },
   {
@@ -200,6 +221,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: 'void refusal;',
       },
     ],
+    swarm: {members: 3, kinds: ['oneWay', 'isolate', 'campaign', 'halves', 'loss'], faultPauseMsMax: 300},
     by: ['liveness'],
   },
   {
@@ -218,6 +240,12 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
+    swarm: {
+      members: 3,
+      kinds: ['kill', 'isolate', 'campaign', 'slowDisk'],
+      faultPauseMsMax: 300,
+      changesMembers: true,
+    },
     by: ['election safety', ...LOG_BROKEN],
   },
   {
@@ -236,6 +264,12 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
+    swarm: {
+      members: 3,
+      kinds: ['kill', 'isolate', 'campaign', 'slowNetwork'],
+      faultPauseMsMax: 300,
+      changesMembers: true,
+    },
     by: ['election safety', ...LOG_BROKEN],
   },
   {
@@ -249,6 +283,12 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
+    swarm: {
+      members: 3,
+      kinds: ['slowDisk', 'slowNetwork', 'campaign'],
+      faultPauseMsMax: 300,
+      changesMembers: true,
+    },
     by: ['election safety', ...LOG_BROKEN],
   },
   {
@@ -262,6 +302,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: 'state.reads.proven(state.reads.openRound, (',
       },
     ],
+    swarm: {members: 3, kinds: ['isolate', 'slowNetwork'], faultPauseMsMax: 300},
     by: ['linearizability', 'read index'],
   },
   {
@@ -285,6 +326,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
+    swarm: {members: 3, kinds: ['kill', 'isolate', 'moveLeader', 'campaign'], faultPauseMsMax: 300},
     by: ['linearizability', 'read index'],
   },
   {

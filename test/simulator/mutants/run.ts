@@ -54,7 +54,7 @@ async function work(): Promise<void> {
 }
 
 async function huntFor(mutant: Mutant): Promise<HuntResult> {
-  const options = {operations, cpuSeconds: Number(values['cpu-seconds'])};
+  const options = {operations, cpuSeconds: Number(values['cpu-seconds']), swarm: mutant.swarm};
   const result = await hunt(mutant, {...options, from: 1, to: Number(values.seeds)});
   if (result.found === undefined) return result;
   const {seed} = result.found;

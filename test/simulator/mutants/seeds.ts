@@ -5,6 +5,7 @@
 
 import {parseArgs} from 'node:util';
 import {SimulatedCluster} from '../simulated-cluster.ts';
+import type {Swarm} from '../swarm.ts';
 import type {HuntResult} from './hunt.ts';
 
 const {values} = parseArgs({
@@ -12,9 +13,12 @@ const {values} = parseArgs({
     seeds: {type: 'string', default: '1-10'},
     operations: {type: 'string', default: '1000'},
     'cpu-seconds': {type: 'string', default: '600'},
+    /** As JSON. */
+    swarm: {type: 'string', default: '{}'},
   },
 });
 const [from, to] = values.seeds.split('-').map(Number);
+const overrides: Partial<Swarm> = JSON.parse(values.swarm);
 const cpuMsMax = Number(values['cpu-seconds']) * 1_000;
 const cpuMs = () => {
   const {user, system} = process.cpuUsage();
@@ -28,6 +32,7 @@ for (let seed = from; seed <= to && cpuMs() < cpuMsMax; seed++) {
   const {violation, ...report} = await new SimulatedCluster({
     seed,
     operations: Number(values.operations),
+    overrides,
   }).run();
   seeds++;
   operations += report.operations;

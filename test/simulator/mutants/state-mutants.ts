@@ -122,6 +122,14 @@ export const STATE_MUTANTS: readonly Mutant[] = [
     bug: '49 (etcd 15271)',
     what: 'watchers are not told that a snapshot took the place of the store',
     changes: [{file: 'server/snapshot-installer.ts', find: '    watchHub.restored();\n', replace: ''}],
+    swarm: {
+      members: 3,
+      watchers: 5,
+      kinds: ['isolate'],
+      faultPauseMsMax: 1_000,
+      snapshotCount: 5,
+      catchupEntries: 1,
+    },
     by: ['watch', 'liveness', 'assertion', 'members stay up'],
   },
   {
@@ -157,6 +165,7 @@ export const STATE_MUTANTS: readonly Mutant[] = [
       // Else a simulated watcher is never so slow that its queue is full.
       {file: 'limits.ts', find: 'WATCH_QUEUE_EVENTS_MAX = 1_024;', replace: 'WATCH_QUEUE_EVENTS_MAX = 4;'},
     ],
+    swarm: {watchers: 5, keyCount: 2, clientPauseMsMax: 5},
     by: ['watch', 'liveness'],
   },
   {

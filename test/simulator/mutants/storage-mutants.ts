@@ -67,6 +67,13 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
+    swarm: {
+      kinds: ['power', 'slowDisk'],
+      faultPauseMsMax: 300,
+      valueBytesMax: 500,
+      clients: 8,
+      clientPauseMsMax: 5,
+    },
     by: [...LOST, 'members stay up', 'no exception', 'liveness'],
   },
   {
@@ -191,6 +198,14 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
+    swarm: {
+      kinds: ['slowDisk', 'kill'],
+      faultPauseMsMax: 300,
+      valueBytesMax: 2_000,
+      clients: 8,
+      clientPauseMsMax: 5,
+      walSegmentBytes: 1_024,
+    },
     by: ['members stay up', 'assertion', ...LOST],
   },
   {
@@ -217,6 +232,14 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
         replace: 'confState: message.meta.confState};',
       },
     ],
+    swarm: {
+      members: 3,
+      kinds: ['isolate', 'kill'],
+      faultPauseMsMax: 1_000,
+      changesMembers: true,
+      snapshotCount: 5,
+      catchupEntries: 1,
+    },
     by: ['election safety', 'members stay up', 'assertion', 'liveness', ...LOST],
   },
   {
@@ -230,6 +253,13 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
         replace: 'if (best !== undefined && index === 0) {',
       },
     ],
+    swarm: {
+      members: 3,
+      kinds: ['isolate', 'crashAtDisk', 'kill'],
+      faultPauseMsMax: 300,
+      snapshotCount: 5,
+      catchupEntries: 1,
+    },
     by: ['members stay up', ...LOST],
   },
 ];
