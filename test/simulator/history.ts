@@ -168,10 +168,12 @@ export class History {
   /** Members agree at a revision, however far each has come with deleting what is compacted. */
   hashKv(
     asked: Asked,
-    revision: number,
-    {hash, compactRevision, hashRevision}: {hash: number; compactRevision: number; hashRevision: number},
+    header: number,
+    found: {readonly hash: number; readonly compactRevision: number; readonly hashRevision: number},
+    isStale: boolean,
   ): void {
-    this.#order(asked, revision, {isStale: false});
+    const {hash, compactRevision, hashRevision} = found;
+    if (!this.#order(asked, header, {isStale})) return;
     const place = `${hashRevision} compacted at ${compactRevision}`;
     const known = this.#hashes.get(place) ?? hash;
     this.#hashes.set(place, known);

@@ -248,11 +248,16 @@ export class SimClient {
   }
 
   async #status(member: SimulatedMember): Promise<Outcome<unknown>> {
-    const {history} = this.#options;
+    const {history, random} = this.#options;
     const asked = history.ask('hash');
-    const outcome = await this.#call(member, (server) => server.hashKv(0));
-    if (outcome.kind === 'answer')
-      history.hashKv(asked, outcome.result.header.revision, outcome.result.result);
+    // Round revisions, so that members are asked about the same ones.
+    const revision = random.below(3) === 0 ? 0 : asked.floor - (asked.floor % 20);
+    const outcome = await this.#call(member, (server) => server.hashKv(revision));
+    if (outcome.kind === 'answer') {
+      const {header, result} = outcome.result;
+      // One of the past is answered by whoever is asked.
+      history.hashKv(asked, header.revision, result, revision !== 0);
+    }
     return outcome;
   }
 

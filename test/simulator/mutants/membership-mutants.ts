@@ -83,7 +83,7 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
-    swarm: {changesMembers: true},
+    swarm: {members: 3, changesMembers: true},
     by: ['liveness'],
   },
   {
@@ -98,7 +98,7 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
           'const {voters, votersOutgoing, learners} = this.#conf;\n    return learners.length === 0\n      ? agreedIndex(this.#conf, this.#matchOf)\n      : Math.max(agreedIndex(this.#conf, this.#matchOf), agreedIndex({voters: [...learners, ...voters.slice(learners.length)], votersOutgoing}, this.#matchOf));',
       },
     ],
-    swarm: {changesMembers: true},
+    swarm: {members: 3, changesMembers: true},
     by: [...SPLIT, 'exactly once', 'assertion', 'members stay up'],
   },
   {
@@ -112,7 +112,7 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
         replace: "type === 'promote' ? known :",
       },
     ],
-    swarm: {changesMembers: true},
+    swarm: {members: 3, changesMembers: true},
     by: [...SPLIT, 'liveness', 'assertion', 'members stay up'],
   },
 ];

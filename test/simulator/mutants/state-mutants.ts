@@ -118,6 +118,19 @@ export const STATE_MUTANTS: readonly Mutant[] = [
     by: ['hash kv'],
   },
   {
+    id: 'hash-beyond-revision',
+    bug: '44 (etcd 14849)',
+    what: 'HashKV of a revision takes in what came after it',
+    changes: [
+      {
+        file: 'state-machine/mvcc/hash-kv.ts',
+        find: 'const to = encodeRevision(at + 1, 0);',
+        replace: 'const to = encodeRevision(2 ** 40, 0);',
+      },
+    ],
+    by: ['hash kv'],
+  },
+  {
     id: 'watch-not-told-of-snapshot',
     bug: '49 (etcd 15271)',
     what: 'watchers are not told that a snapshot took the place of the store',
@@ -152,20 +165,18 @@ export const STATE_MUTANTS: readonly Mutant[] = [
     by: ['watch'],
   },
   {
-    id: 'catch-up-loses-last',
+    id: 'full-watcher-loses-event',
     bug: '51 (etcd 17529)',
-    what: 'a watcher that was full loses the event that found no room',
+    what: 'a watcher that is full loses the event that found no room',
     changes: [
       {
-        file: 'watch/catch-up.ts',
-        find: 'if (watcher.stream.offer(watcher, events)) return undefined;\n    const first',
-        replace:
-          'if (watcher.stream.offer(watcher, events)) return undefined;\n    if (events.length === 1) return undefined;\n    const first',
+        file: 'watch/watch-hub.ts',
+        find: 'watcher.nextRevision = revision;',
+        replace: 'watcher.nextRevision = revision + 1;',
       },
       // Else a simulated watcher is never so slow that its queue is full.
       {file: 'limits.ts', find: 'WATCH_QUEUE_EVENTS_MAX = 1_024;', replace: 'WATCH_QUEUE_EVENTS_MAX = 4;'},
     ],
-    swarm: {watchers: 5, keyCount: 2, clientPauseMsMax: 5},
     by: ['watch', 'liveness'],
   },
   {
