@@ -61,5 +61,8 @@ async function huntFor(mutant: Mutant): Promise<HuntResult> {
   const original = await hunt(undefined, {...options, from: seed, to: seed});
   if (original.found === undefined) return result;
   const {invariant, detail} = original.found;
-  return {...result, found: {...result.found, invariant: `seed ${seed} WITHOUT A MUTANT`, detail: `${invariant}: ${detail}`}};
+  return {
+    ...result,
+    found: {...result.found, invariant: `seed ${seed} WITHOUT A MUTANT`, detail: `${invariant}: ${detail}`},
+  };
 }
