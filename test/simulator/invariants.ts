@@ -11,6 +11,8 @@ import type {Life, MemberObserver, SimulatedMember} from './simulated-member.ts'
 type Entry = Parameters<MemberObserver['applying']>[2];
 
 interface Seen {
+  /** Of its clock: a process that has not run since is as it was. */
+  turns: number;
   term: number;
   commit: number;
   applied: number;
@@ -96,12 +98,14 @@ export class Invariants {
     const {life} = member;
     const loop = life?.replica?.loop;
     if (life === undefined || loop === undefined || life.opened === undefined) return;
+    const {turns} = life.clock;
+    const seen = this.#lives.get(life);
+    if (seen?.turns === turns) return;
     const {term, commit, applied, role, lastIndex} = loop.status();
     if (role === 'leader') this.#leads(member, term);
-    const seen = this.#lives.get(life);
     const marked = life.opened.store.applied().index;
     if (seen === undefined) {
-      this.#lives.set(life, {term, commit, applied, marked});
+      this.#lives.set(life, {turns, term, commit, applied, marked});
       return;
     }
     if (term < seen.term) this.#back(member, 'term', seen.term, term);
@@ -112,6 +116,7 @@ export class Invariants {
       this.#violate('raft', `${member.name} applied ${applied} beyond its commit ${commit}`);
     if (commit > lastIndex)
       this.#violate('raft', `${member.name} has commit ${commit} beyond its log ${lastIndex}`);
+    seen.turns = turns;
     seen.term = term;
     seen.commit = commit;
     seen.applied = applied;

@@ -20,6 +20,8 @@ export class MemberClock implements Clock {
   #isAlive = true;
   #isPaused = false;
   #waiting: (() => void)[] = [];
+  /** How often anything has reached the process: between two of these, nothing of it has run. */
+  turns = 0;
 
   constructor(queue: EventQueue, random: Random, options: {ownMs: number; rate: number}) {
     this.#queue = queue;
@@ -69,7 +71,10 @@ export class MemberClock implements Clock {
   enter(action: () => void): void {
     if (!this.#isAlive) return;
     if (this.#isPaused) this.#waiting.push(action);
-    else action();
+    else {
+      this.turns++;
+      action();
+    }
   }
 
   /** The machine's clock is off by this factor from now on. */
