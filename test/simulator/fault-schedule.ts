@@ -3,6 +3,7 @@
  * runs see one kind alone and others all of them at once. What each kind does stands in `faults/`.
  */
 
+import {FaultLog} from './fault-log.ts';
 import {strikeDisk} from './faults/disk-faults.ts';
 import {
   DISK_FAULTS,
@@ -26,7 +27,14 @@ export interface FaultScheduleOptions extends Omit<FaultScene, 'later'> {
   readonly kinds: readonly FaultKind[];
   readonly trace: Trace;
   readonly pauseMsMax: number;
+  /** How many faults there should have been by now: when there were fewer, the next one comes soon. */
+  readonly wanted: () => number;
+  /** Numbers of faults, from 0, that do not happen; the others are as they were with them. */
+  readonly skipped: ReadonlySet<number>;
 }
+
+/** The longest pause before a fault that is late, milliseconds. */
+const LATE_PAUSE_MS_MAX = 80;
 
 const NETWORK = new Set<FaultKind>(NETWORK_FAULTS);
 const PROCESS = new Set<FaultKind>(PROCESS_FAULTS);
@@ -35,11 +43,13 @@ const DISK = new Set<FaultKind>(DISK_FAULTS);
 export class FaultSchedule {
   readonly #options: FaultScheduleOptions;
   readonly #scene: FaultScene;
-  readonly counts = new Map<FaultKind, number>();
+  readonly log = new FaultLog();
+  readonly #seed: number;
   #isOver = false;
 
   constructor(options: FaultScheduleOptions) {
     this.#options = options;
+    this.#seed = options.random.below(2 ** 32);
     this.#scene = {
       ...options,
       later: (ms, action) =>
@@ -51,6 +61,11 @@ export class FaultSchedule {
 
   start(): void {
     if (this.#options.kinds.length > 0) this.#next();
+  }
+
+  /** At least so many faults have had their turn, or there is no kind of them at all. */
+  hasHad(faults: number): boolean {
+    return this.log.begun >= faults || this.#options.kinds.length === 0;
   }
 
   /** All is well from now on, but for clocks: those stay wrong. */
@@ -69,19 +84,25 @@ export class FaultSchedule {
   }
 
   #next(): void {
-    const {random, network, pauseMsMax, kinds} = this.#options;
-    network.queue.after(20 + random.below(pauseMsMax), () => {
+    const {random, network, pauseMsMax, kinds, wanted, skipped} = this.#options;
+    const number = this.log.begun;
+    // Each fault draws for itself, so that one can be left out without changing those behind it.
+    random.reseed(this.#seed + number * 7_919);
+    const pauseMs = 20 + random.below(number < wanted() ? LATE_PAUSE_MS_MAX : pauseMsMax);
+    network.queue.after(pauseMs, () => {
       if (this.#isOver) return;
+      this.log.begun++;
       this.#next();
-      this.inject(kinds[random.below(kinds.length)]);
+      random.reseed(this.#seed + number * 7_919 + 1);
+      if (!skipped.has(number)) this.inject(kinds[random.below(kinds.length)]);
     });
   }
 
   inject(kind: FaultKind): void {
-    const {random, members, trace} = this.#options;
+    const {random, network, members, trace} = this.#options;
     const member = members[random.below(members.length)];
     const stroke = {member, ms: 50 + random.below(random.below(4) === 0 ? 8_000 : 1_500)};
-    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
+    this.log.strikes(kind, {nowMs: network.queue.nowMs, ms: stroke.ms});
     trace.note(`fault ${kind} ${member.name} ${stroke.ms}`);
     const scene = this.#scene;
     if (NETWORK.has(kind)) strikeNetwork(kind as NetworkFault, scene, stroke);

@@ -10,6 +10,11 @@ export class SeededRandom implements Random {
     this.#state = seed >>> 0;
   }
 
+  /** From now on the numbers are those of this seed. */
+  reseed(seed: number): void {
+    this.#state = seed >>> 0;
+  }
+
   below(bound: number): number {
     return Math.floor(((this.#uint32() * 2 ** 21 + (this.#uint32() >>> 11)) / 2 ** 53) * bound);
   }

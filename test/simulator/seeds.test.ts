@@ -34,7 +34,7 @@ describe('simulated clusters', () => {
     for (let seed = 20_001; seed <= 20_025; seed++) {
       const report = await run(seed, 500);
       answered += report.answered;
-      for (const count of report.faults.values()) faults += count;
+      for (const count of report.faults.counts.values()) faults += count;
     }
     expect(answered).toBeGreaterThan(5_000);
     expect(faults).toBeGreaterThan(500);

@@ -8,8 +8,8 @@ import type {ServerConfig} from '../../src/engine/server/server-config.ts';
 import {RaftRules} from './checkers/raft-rules.ts';
 import {observeBy} from './cluster-observer.ts';
 import {EventQueue} from './event-queue.ts';
+import type {FaultLog} from './fault-log.ts';
 import {FaultSchedule} from './fault-schedule.ts';
-import type {FaultKind} from './faults/fault-kinds.ts';
 import {History} from './history.ts';
 import {Invariants} from './invariants.ts';
 import {KvModel} from './kv-model.ts';
@@ -26,12 +26,16 @@ import {Trace} from './trace.ts';
 
 /** After the last fault everything must be well within this time, virtual milliseconds. */
 const CONVERGENCE_MS = 60_000;
+/** As many faults strike within a run's operations at least. */
+const FAULTS_MIN = 20;
 
 export interface SimulationOptions {
   readonly seed: number;
   /** Operations of clients after which the run comes to its end. */
   readonly operations: number;
-  readonly overrides?: Partial<Swarm>;
+  readonly overrides?: Partial<Swarm> | undefined;
+  /** Numbers of faults that do not happen, from 0: for shrinking. */
+  readonly skippedFaults?: ReadonlySet<number> | undefined;
   /** Nothing happens by itself: no machine is started again, no client asks. For scenarios. */
   readonly isManual?: boolean;
   readonly listener?: ((line: string) => void) | undefined;
@@ -59,7 +63,9 @@ export interface SimulationReport {
   readonly watchEvents: number;
   readonly expiredLeases: number;
   readonly memberChanges: number;
-  readonly faults: ReadonlyMap<FaultKind, number>;
+  readonly faults: FaultLog;
+  /** How often each named point was reached: where members died, what their logs tell. */
+  readonly reached: ReadonlyMap<string, number>;
   readonly tail: (lines: number) => readonly string[];
 }
 
@@ -134,6 +140,8 @@ export class SimulatedCluster {
       violate,
       trace: this.trace,
       pauseMsMax: this.swarm.faultPauseMsMax,
+      wanted: () => Math.ceil((FAULTS_MIN * this.#operations()) / Math.max(1, options.operations)),
+      skipped: options.skippedFaults ?? new Set(),
       clockRateMax: this.swarm.clockRateMax,
       onAssertion: (error) => this.#asserted(error),
     });
@@ -191,7 +199,7 @@ export class SimulatedCluster {
     this.#startClients();
     this.#faults.start();
     if (this.swarm.changesMembers) void this.admin.run();
-    await this.until(() => this.#operations() >= this.#options.operations, 3_600_000, 'operations');
+    await this.until(() => this.#hasPlayed(), 3_600_000, 'operations');
     this.isHealed = true;
     this.#faults.heal();
     this.admin.hurry();
@@ -299,6 +307,10 @@ export class SimulatedCluster {
       this.#watchers[random.below(this.#watchers.length)].reconnect();
       this.#disturbWatchers(random);
     });
+  }
+
+  #hasPlayed(): boolean {
+    return this.#operations() >= this.#options.operations && this.#faults.hasHad(FAULTS_MIN);
   }
 
   #operations(): number {
@@ -456,7 +468,8 @@ export class SimulatedCluster {
       watchEvents: this.#watchers.reduce((sum, {events}) => sum + events, 0),
       expiredLeases: this.leases.expired,
       memberChanges: this.admin.changes,
-      faults: this.#faults.counts,
+      faults: this.#faults.log,
+      reached: this.trace.reached,
       tail: (lines) => this.trace.tail(lines),
     };
   }

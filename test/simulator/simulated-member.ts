@@ -138,6 +138,8 @@ export class SimulatedMember {
   #lives = 0;
   #isLocked = false;
   #diskOperations = 0;
+  /** Of the disk, by the process that runs. */
+  readonly #underWay = new Set<DiskOperation>();
 
   constructor(options: SimulatedMemberOptions) {
     this.options = options;
@@ -235,6 +237,7 @@ export class SimulatedMember {
 
   /** The process is gone; its machine and disk stay as they are. `landed`: a backend commit under way came through. */
   kill(options: {landed: boolean}): void {
+    this.#dies('killed');
     this.#note('is killed');
     this.images.crash({landed: options.landed});
     this.#end({silently: false});
@@ -242,6 +245,7 @@ export class SimulatedMember {
 
   /** The machine loses power. */
   losePower(choices: CrashChoices, options: {landed: boolean}): void {
+    this.#dies('without power');
     this.#note('loses power');
     this.images.crash({landed: options.landed});
     this.#end({silently: true});
@@ -308,6 +312,7 @@ export class SimulatedMember {
   #end({silently}: {silently: boolean}): void {
     const {life} = this;
     if (life === undefined) return;
+    this.#underWay.clear();
     this.life = undefined;
     this.#isLocked = false;
     life.clock.kill();
@@ -430,10 +435,12 @@ export class SimulatedMember {
   }
 
   /** Before each operation of the disk: it takes time, hangs, fails, or the process dies over it. */
-  async #turn({name, path}: DiskOperation): Promise<void> {
+  async #turn(operation: DiskOperation): Promise<void> {
     const {life} = this;
     if (life === undefined) throw new Error('a disk without a process');
     this.#diskOperations++;
+    const {name, path} = operation;
+    this.#underWay.add(operation);
     if (this.crashAfterOperations !== undefined && this.crashAfterOperations-- <= 0) {
       this.crashAfterOperations = undefined;
       this.#note(`dies before ${name} ${path}`);
@@ -445,6 +452,7 @@ export class SimulatedMember {
     const ms = (this.#random.below(1_000) / 1_000) * (isSync ? operationMsMax + syncMsMax : operationMsMax);
     await new Promise<void>((resolve) => life.clock.after(ms, resolve));
     while (isSync && this.weather.isHung) await new Promise<void>((resolve) => life.clock.after(50, resolve));
+    this.#underWay.delete(operation);
     if (isSync && this.weather.syncErrors > 0) {
       this.weather.syncErrors--;
       life.isDoomed = true;
@@ -454,6 +462,7 @@ export class SimulatedMember {
 
   #logger(): Logger {
     const note = (level: string) => (message: string, fields?: LogFields) => {
+      this.options.trace.reach(`says: ${message}`);
       let text = `${level} ${message}`;
       for (const [name, value] of Object.entries(fields ?? {})) {
         if (value !== undefined)
@@ -469,6 +478,16 @@ export class SimulatedMember {
       child: () => logger,
     };
     return logger;
+  }
+
+  /** Names the point at which the process dies: what it was, and what its disk was doing. */
+  #dies(how: string): void {
+    const {life} = this;
+    if (life === undefined) return;
+    const role = life.isPublished ? (life.replica?.loop.status().role ?? 'starting') : 'starting';
+    const doing = [...this.#underWay].map(({name, path}) => `${name} ${path.replace(/[0-9a-f]{4,}/g, '#')}`);
+    const stage = life.isStopping ? 'stopping' : role;
+    this.options.trace.reach(`${how}: ${stage}${doing.length > 0 ? `, in ${doing.sort()[0]}` : ''}`);
   }
 
   #note(text: string): void {

@@ -42,6 +42,12 @@ export function drawSwarm(random: SeededRandom): Swarm {
     faultPauseMsMax: pick(300, 1_000, 3_000),
     clockRateMax: pick(1.0001, 1.02, 1.2),
     changesMembers: members > 1 && random.below(3) === 0,
-    kinds: random.below(8) === 0 ? [] : FAULT_KINDS.filter(() => random.below(5) < 2),
+    kinds: drawKinds(random),
   };
+}
+
+/** Never none at all: what goes wrong without any fault goes wrong between two of them as well. */
+function drawKinds(random: SeededRandom): FaultKind[] {
+  const kinds = FAULT_KINDS.filter(() => random.below(5) < 2);
+  return kinds.length > 0 ? kinds : [FAULT_KINDS[random.below(FAULT_KINDS.length)]];
 }

@@ -10,6 +10,8 @@ export class Trace {
   readonly #nowMs: () => number;
   #pending = '';
   lines = 0;
+  /** How often each named point was reached: where members died, what their logs tell of their states. */
+  readonly reached = new Map<string, number>();
   /** Also gets every line, as it comes. */
   listener: ((line: string) => void) | undefined;
 
@@ -28,6 +30,10 @@ export class Trace {
     this.#kept.push(line);
     if (this.#kept.length >= 2 * LINES_KEPT) this.#kept.splice(0, LINES_KEPT);
     this.listener?.(line);
+  }
+
+  reach(point: string): void {
+    this.reached.set(point, (this.reached.get(point) ?? 0) + 1);
   }
 
   tail(count: number): readonly string[] {

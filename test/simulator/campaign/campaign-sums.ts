@@ -1,0 +1,117 @@
+/** What all runs of one engine came to, over as many campaigns as there were: sums, and each violation in full. */
+
+import type {Counts, SeedResult} from './seed-result.ts';
+
+export interface FoundViolation {
+  readonly seed: number;
+  readonly operations: number;
+  readonly step: number;
+  readonly invariant: string;
+  readonly detail: string;
+}
+
+export interface CampaignSums {
+  /** Of the engine's and the simulator's sources. */
+  readonly engine: string;
+  /** Seeds below were given out, by this and all earlier campaigns. */
+  nextSeed: number;
+  campaigns: number;
+  canariesCaught: number;
+  canariesMissed: number;
+  seeds: number;
+  /** Runs that a second process repeated, and of these, those that went another way there. */
+  repeated: number;
+  differing: number;
+  /** Runs in which three or more kinds of faults went on at a time. */
+  overlapping: number;
+  /** The fewest faults of a run. */
+  faultsMin: number;
+  operations: number;
+  answered: number;
+  acknowledgedWrites: number;
+  elections: number;
+  watchEvents: number;
+  expiredLeases: number;
+  memberChanges: number;
+  steps: number;
+  virtualMs: number;
+  cpuMs: number;
+  readonly faults: Record<string, number>;
+  readonly pairs: Record<string, number>;
+  readonly reached: Record<string, number>;
+  readonly violations: FoundViolation[];
+}
+
+export function emptySums(engine: string): CampaignSums {
+  return {
+    engine,
+    nextSeed: 1,
+    campaigns: 0,
+    canariesCaught: 0,
+    canariesMissed: 0,
+    seeds: 0,
+    repeated: 0,
+    differing: 0,
+    overlapping: 0,
+    faultsMin: Number.MAX_SAFE_INTEGER,
+    operations: 0,
+    answered: 0,
+    acknowledgedWrites: 0,
+    elections: 0,
+    watchEvents: 0,
+    expiredLeases: 0,
+    memberChanges: 0,
+    steps: 0,
+    virtualMs: 0,
+    cpuMs: 0,
+    faults: {},
+    pairs: {},
+    reached: {},
+    violations: [],
+  };
+}
+
+const SUMMED = [
+  'operations',
+  'answered',
+  'acknowledgedWrites',
+  'elections',
+  'watchEvents',
+  'expiredLeases',
+  'memberChanges',
+  'steps',
+  'virtualMs',
+  'cpuMs',
+] as const satisfies readonly (keyof SeedResult & keyof CampaignSums)[];
+
+export function addResult(sums: CampaignSums, result: SeedResult): void {
+  sums.seeds++;
+  for (const name of SUMMED) sums[name] += result[name];
+  if (result.overlapMax >= 3) sums.overlapping++;
+  sums.faultsMin = Math.min(sums.faultsMin, total(result.faults));
+  addCounts(sums.faults, result.faults);
+  addCounts(sums.pairs, result.pairs);
+  addCounts(sums.reached, result.reached);
+  const {violation, seed, operations} = result;
+  if (violation === undefined) return;
+  const {step, invariant, detail} = violation;
+  sums.violations.push({seed, operations, step, invariant, detail});
+}
+
+/** Whether all is as it should be: the canary was heard, nothing else was. */
+export function isClean(sums: CampaignSums): boolean {
+  return (
+    sums.violations.length === 0 &&
+    sums.differing === 0 &&
+    sums.canariesMissed === 0 &&
+    sums.canariesCaught > 0
+  );
+}
+
+function total(counts: Counts): number {
+  return counts.reduce((sum, [, count]) => sum + count, 0);
+}
+
+function addCounts(target: Record<string, number>, counts: Counts): void {
+  for (const [name, count] of counts) target[name] = (target[name] ?? 0) + count;
+}

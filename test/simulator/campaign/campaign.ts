@@ -1,0 +1,160 @@
+/**
+ * `npm run sim:campaign -- --minutes M`: seeds on every core, one after the other, until the time is over. Sums are
+ * kept in a file by the hash of engine and simulator, and the next campaign on the same goes on behind the last seed.
+ *
+ * Each campaign begins with the canary, a run that must fail. A share of the seeds runs a second time in another
+ * process and must go the same way there, step by step.
+ */
+
+import {mkdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs';
+import {availableParallelism} from 'node:os';
+import {dirname} from 'node:path';
+import {parseArgs} from 'node:util';
+import {reportOf} from './campaign-report.ts';
+import {addResult, type CampaignSums, emptySums, isClean} from './campaign-sums.ts';
+import type {SeedResult} from './seed-result.ts';
+import type {Answer, Order} from './worker.ts';
+import {WorkerPool} from './worker-pool.ts';
+
+/** One of so many seeds runs twice. */
+const REPEATED_EACH = 50;
+const SAVE_EACH_MS = 20_000;
+/** Beyond, the engine is broken enough. */
+const VIOLATIONS_MAX = 20;
+
+const {values} = parseArgs({
+  options: {
+    engine: {type: 'string', default: 'unknown'},
+    results: {type: 'string'},
+    minutes: {type: 'string'},
+    seeds: {type: 'string'},
+    first: {type: 'string'},
+    operations: {type: 'string', default: '1000'},
+    workers: {type: 'string', default: String(availableParallelism())},
+    report: {type: 'boolean', default: false},
+  },
+});
+
+const sums = load();
+const operations = Number(values.operations);
+const startedMs = performance.now();
+const untilMs = startedMs + Number(values.minutes ?? 'Infinity') * 60_000;
+const lastSeed =
+  values.seeds === undefined ? Number.POSITIVE_INFINITY : sums.nextSeed + Number(values.seeds) - 1;
+/** What a second process has to repeat, and which worker it must not be. */
+const unrepeated: {readonly result: SeedResult; readonly by: number}[] = [];
+const repeating = new Map<number, SeedResult>();
+const before = {seeds: sums.seeds, operations: sums.operations};
+let isCanaryDue = true;
+let isStopping = false;
+let savedMs = startedMs;
+
+if (values.report) console.log(reportOf(sums));
+else await run();
+
+async function run(): Promise<void> {
+  if (values.minutes === undefined && values.seeds === undefined) throw new Error('say --minutes or --seeds');
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => (isStopping = true));
+  sums.campaigns++;
+  await new WorkerPool({size: Number(values.workers), next, answered, died}).run();
+  save();
+  console.log(reportOf(sums));
+  const minutes = (performance.now() - startedMs) / 60_000;
+  console.log(
+    `this campaign: ${sums.seeds - before.seeds} seeds, ${sums.operations - before.operations} operations in ` +
+      `${minutes.toFixed(1)} minutes (${Math.round((sums.seeds - before.seeds) / minutes)} seeds a minute)`,
+  );
+  process.exitCode = isClean(sums) ? 0 : 1;
+}
+
+function next(id: number): Order | undefined {
+  if (isCanaryDue) {
+    isCanaryDue = false;
+    return {kind: 'canary'};
+  }
+  const place = unrepeated.findIndex(({by}) => by !== id);
+  if (place >= 0) {
+    const [{result}] = unrepeated.splice(place, 1);
+    repeating.set(id, result);
+    return {kind: 'seed', seed: result.seed, operations};
+  }
+  const isOver = isStopping || performance.now() > untilMs || sums.nextSeed > lastSeed;
+  if (isOver || sums.violations.length >= VIOLATIONS_MAX) return undefined;
+  return {kind: 'seed', seed: sums.nextSeed++, operations};
+}
+
+function answered(id: number, _order: Order, answer: Answer): void {
+  if (answer.kind === 'canary') {
+    if (answer.isCaught) sums.canariesCaught++;
+    else sums.canariesMissed++;
+    console.log(
+      answer.isCaught
+        ? 'the canary was caught'
+        : `THE CANARY WAS MISSED: ${answer.invariant ?? 'no violation'}`,
+    );
+    return;
+  }
+  const {result} = answer;
+  const first = repeating.get(id);
+  if (first !== undefined) {
+    repeating.delete(id);
+    compare(first, result);
+    return;
+  }
+  addResult(sums, result);
+  tell(result);
+  if (result.seed % REPEATED_EACH === 0 && result.violation === undefined) unrepeated.push({result, by: id});
+  if (performance.now() - savedMs < SAVE_EACH_MS) return;
+  savedMs = performance.now();
+  save();
+  console.log(`${sums.seeds} seeds, ${sums.operations} operations, ${sums.violations.length} violations`);
+}
+
+function compare(first: SeedResult, second: SeedResult): void {
+  sums.repeated++;
+  if (first.hash === second.hash && first.steps === second.steps) return;
+  sums.differing++;
+  console.log(`seed ${first.seed} went another way in a second process: ${first.hash}, ${second.hash}`);
+}
+
+function died(id: number, order: Order, how: string): void {
+  repeating.delete(id);
+  if (order.kind === 'canary') {
+    sums.canariesMissed++;
+    console.log(`the canary's process ${how}`);
+    return;
+  }
+  const violation = {seed: order.seed, operations, step: 0, invariant: 'the process lives', detail: how};
+  sums.violations.push(violation);
+  console.log(`seed ${order.seed}: ${how}`);
+}
+
+function tell({seed, violation}: SeedResult): void {
+  if (violation === undefined) return;
+  const {step, invariant, detail} = violation;
+  console.log(`seed ${seed}, step ${step}: ${invariant} does not hold: ${detail.slice(0, 500)}`);
+  console.log(`  npm run sim -- --seed ${seed} --operations ${operations} --shrink`);
+}
+
+function load(): CampaignSums {
+  const fresh = emptySums(values.engine);
+  if (values.first !== undefined) fresh.nextSeed = Number(values.first);
+  if (values.results === undefined) return fresh;
+  try {
+    const known = JSON.parse(readFileSync(values.results, 'utf8')) as CampaignSums;
+    if (known.engine !== values.engine) throw new Error(`${values.results} is of another engine`);
+    return {...fresh, ...known};
+  } catch (error) {
+    if ((error as {code?: string}).code === 'ENOENT') return fresh;
+    throw error;
+  }
+}
+
+/** As a whole or not at all: a campaign may be killed at any time. */
+function save(): void {
+  if (values.results === undefined) return;
+  mkdirSync(dirname(values.results), {recursive: true});
+  const path = `${values.results}.tmp`;
+  writeFileSync(path, `${JSON.stringify(sums, undefined, 1)}\n`);
+  renameSync(path, values.results);
+}

@@ -1,0 +1,23 @@
+/** A process of a campaign: runs one seed after the other as it is told, and tells what each came to. */
+
+import {runCanary} from './canary.ts';
+import {runSeed, type SeedResult} from './seed-result.ts';
+
+export type Order =
+  | {readonly kind: 'canary'}
+  | {readonly kind: 'seed'; readonly seed: number; readonly operations: number};
+
+export type Answer =
+  | {readonly kind: 'canary'; readonly isCaught: boolean; readonly invariant: string | undefined}
+  | {readonly kind: 'seed'; readonly result: SeedResult};
+
+process.on('message', (order: Order) => {
+  void answerTo(order).then((answer) => process.send?.(answer));
+});
+process.on('disconnect', () => process.exit());
+
+async function answerTo(order: Order): Promise<Answer> {
+  if (order.kind === 'seed') return {kind: 'seed', result: await runSeed(order.seed, order.operations)};
+  const {report, isCaught} = await runCanary();
+  return {kind: 'canary', isCaught, invariant: report.violation?.invariant};
+}
