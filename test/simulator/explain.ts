@@ -11,10 +11,17 @@ const STATES = /m\d+ (warn|error) |became|leader|snapshot|campaign|election/;
 /** @param lines all lines of the run, in order */
 export function explain(lines: readonly string[], {detail}: Violation): string[] {
   const names = namedIn(detail);
-  return lines.filter((line, place) => {
+  const told = lines.filter((line, place) => {
     if (place >= lines.length - LAST_LINES || ALWAYS.test(line) || STATES.test(line)) return true;
     return names.some((name) => line.includes(name));
   });
+  return withoutRepeats(told);
+}
+
+/** Of lines that differ by their time alone, the first and the last of a row. */
+function withoutRepeats(lines: readonly string[]): string[] {
+  const texts = lines.map((line) => line.slice(line.indexOf(' ')));
+  return lines.filter((_, place) => texts[place] !== texts[place - 1] || texts[place] !== texts[place + 1]);
 }
 
 /** Labels of questions, watchers, keys: what else the log may say about them belongs to it. */
