@@ -1,7 +1,7 @@
 /**
  * What a connection writes in one turn of the event loop, so that it leaves in one system call. Frames are written
- * side by side into pooled buffers; large bodies join by reference. All connections with something to say are flushed
- * together when the turn's input has been handled.
+ * side by side into pooled buffers; large bodies join by reference. A connection with something to say is flushed when
+ * whatever runs now, and every promise that it settles, has run.
  */
 
 import type {Duplex} from 'node:stream';
@@ -22,16 +22,20 @@ export interface Flushable {
 
 function flushWaiting(): void {
   isScheduled = false;
-  // A flush may end a connection, which may make others write: those wait for the next turn.
+  // A flush may end a connection, which may make others write: those wait for their own.
   for (const one of waiting.splice(0)) one.flush();
 }
 
-/** Calls `flush` once the input of this turn has been handled. The caller sees to it that it waits only once. */
+/**
+ * Calls `flush` behind everything that this callback of the event loop leads to: answers that one commit or one read
+ * index sets free are settled together. (An immediate would come behind one more poll for input.) The caller sees to it
+ * that it waits only once.
+ */
 export function flushAtTurnEnd(one: Flushable): void {
   waiting.push(one);
   if (isScheduled) return;
   isScheduled = true;
-  setImmediate(flushWaiting);
+  process.nextTick(flushWaiting);
 }
 
 export class WriteBatch {

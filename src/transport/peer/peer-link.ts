@@ -77,7 +77,6 @@ export class PeerLink {
   #failures = 0;
   /** The reason logged last: the same one again is not logged. */
   #loggedReason = '';
-  #isFlushDue = false;
   #isLossDue = false;
   /** Ticks in a row without a sign of life. */
   #silentTicks = 0;
@@ -135,9 +134,8 @@ export class PeerLink {
       }
       this.#queue.push(messages[i]);
     }
-    if (this.#isFlushDue) return;
-    this.#isFlushDue = true;
-    queueMicrotask(this.#flush);
+    // At once: the caller has gathered a turn's messages, and has its own log to write next.
+    this.#writeQueue(this.#state.socket);
   }
 
   /** Rejects with EngineError `timeoutConnectionLost` when the link is down or breaks. */
@@ -260,15 +258,9 @@ export class PeerLink {
     this.#pingSentMs = undefined;
   }
 
-  /** At the end of the turn in which something was queued. */
-  readonly #flush = (): void => {
-    this.#isFlushDue = false;
-    if (this.#state.kind === 'open') this.#writeQueue(this.#state.socket);
-  };
-
   /** The socket took a frame, or failed: then its close event follows. */
   readonly #written = (error?: Error | null): void => {
-    if (!error && !this.#queue.isEmpty) this.#flush();
+    if (!error && !this.#queue.isEmpty && this.#state.kind === 'open') this.#writeQueue(this.#state.socket);
   };
 
   #writeQueue(socket: WebSocket): void {
