@@ -46,15 +46,15 @@ describe('a leader that was left behind', () => {
     await Scenario.play({}, async (world) => {
       const old = world.leader;
       const {leases} = world.cluster;
-      const askedMs = world.cluster.queue.nowMs;
+      const asked = leases.ask();
       const granted = await world.cluster.drive(serverOf(old).leaseGrant({id: 7n, ttlSeconds: 4}));
-      leases.granted(7n, {ttlSeconds: granted.result.ttlSeconds, askedMs});
+      leases.granted(7n, {ttlSeconds: granted.result.ttlSeconds, asked, isShared: true});
       old.life?.clock.pause();
       const next = await world.newLeader(old);
       for (let i = 0; i < 5; i++) {
-        const renewMs = world.cluster.queue.nowMs;
+        const renewal = leases.ask();
         const {result} = await world.cluster.drive(serverOf(next).leaseRenew(7n));
-        leases.renewed(7n, {...result, askedMs: renewMs});
+        leases.renewed(7n, {...result, asked: renewal});
         await world.cluster.pass(1_500);
       }
       old.life?.clock.resume();
@@ -66,16 +66,16 @@ describe('a leader that was left behind', () => {
   it('Ensure that a lease lives its whole TTL after a renewal, though its leader is lost with the answer.', async () => {
     await Scenario.play({}, async (world) => {
       const old = world.leader;
-      const {leases, queue} = world.cluster;
-      const askedMs = queue.nowMs;
+      const {leases} = world.cluster;
+      const asked = leases.ask();
       await world.cluster.drive(serverOf(old).leaseGrant({id: 7n, ttlSeconds: 8}));
-      leases.granted(7n, {ttlSeconds: 8, askedMs});
+      leases.granted(7n, {ttlSeconds: 8, asked, isShared: true});
       // By now what is left has been noted in the log.
       await world.cluster.pass(7_000);
-      const renewMs = queue.nowMs;
+      const renewal = leases.ask();
       const {result} = await world.cluster.drive(serverOf(old).leaseRenew(7n));
       old.kill({landed: false});
-      leases.renewed(7n, {...result, askedMs: renewMs});
+      leases.renewed(7n, {...result, asked: renewal});
       await world.newLeader(old);
       await world.cluster.pass(5_000);
       expect(world.cluster.model.leases.has(7n)).toBe(true);

@@ -11,6 +11,7 @@ const QUIET: Partial<Swarm> = {
   members: 3,
   clients: 0,
   watchers: 0,
+  lockers: 0,
   keyCount: 10,
   snapshotCount: 10_000,
   catchupEntries: 5,

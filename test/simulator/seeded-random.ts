@@ -23,6 +23,11 @@ export class SeededRandom implements Random {
     return (BigInt(this.#uint32()) << 32n) | BigInt(this.#uint32());
   }
 
+  /** Another stream of numbers, decided by this one. */
+  fork(): SeededRandom {
+    return new SeededRandom(this.below(2 ** 32));
+  }
+
   #uint32(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let t = this.#state;

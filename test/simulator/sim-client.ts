@@ -210,11 +210,11 @@ export class SimClient {
     const ttlSeconds = 2 + random.below(6);
     const asked = history.ask('grant');
     const id = leases.newId();
-    const askedMs = this.#options.network.queue.nowMs;
+    const stamp = leases.ask();
     const outcome = await this.#call(member, (server) => server.leaseGrant({id, ttlSeconds}));
     if (outcome.kind === 'answer') {
       history.other(asked, outcome.result.header.revision);
-      leases.granted(id, {ttlSeconds: outcome.result.result.ttlSeconds, askedMs});
+      leases.granted(id, {ttlSeconds: outcome.result.result.ttlSeconds, asked: stamp, isShared: true});
     }
     return outcome;
   }
@@ -223,10 +223,9 @@ export class SimClient {
     const {random, leases} = this.#options;
     const id = leases.pick(random);
     if (id === undefined) return {kind: 'answer', result: undefined};
-    const askedMs = this.#options.network.queue.nowMs;
+    const asked = leases.ask();
     const outcome = await this.#call(member, (server) => server.leaseRenew(id));
-    if (outcome.kind === 'answer')
-      leases.renewed(id, {ttlSeconds: outcome.result.result.ttlSeconds, askedMs});
+    if (outcome.kind === 'answer') leases.renewed(id, {ttlSeconds: outcome.result.result.ttlSeconds, asked});
     return outcome;
   }
 

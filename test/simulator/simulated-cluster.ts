@@ -6,6 +6,7 @@
 import {AssertionError, EngineError} from '../../src/engine/errors.ts';
 import type {ServerConfig} from '../../src/engine/server/server-config.ts';
 import {RaftRules} from './checkers/raft-rules.ts';
+import {ClientCrowd} from './client-crowd.ts';
 import {observeBy} from './cluster-observer.ts';
 import {EventQueue} from './event-queue.ts';
 import type {FaultLog} from './fault-log.ts';
@@ -13,12 +14,12 @@ import {FaultSchedule} from './fault-schedule.ts';
 import {History} from './history.ts';
 import {Invariants} from './invariants.ts';
 import {KvModel} from './kv-model.ts';
+import {LeaderClock} from './leader-clock.ts';
 import {LeaseBook} from './lease-book.ts';
+import {LockBook} from './lock-book.ts';
 import {MemberAdmin} from './member-admin.ts';
 import {keyOf, rangeOf} from './requests.ts';
 import {SeededRandom} from './seeded-random.ts';
-import {SimClient} from './sim-client.ts';
-import {SimWatcher} from './sim-watcher.ts';
 import {SimulatedMember} from './simulated-member.ts';
 import {SimulatedNetwork} from './simulated-network.ts';
 import {drawSwarm, type Swarm} from './swarm.ts';
@@ -78,18 +79,17 @@ export class SimulatedCluster {
   readonly model = new KvModel();
   readonly history: History;
   readonly leases: LeaseBook;
+  readonly locks: LockBook;
   readonly invariants: Invariants;
   readonly #rules: RaftRules;
+  readonly #leaderClock = new LeaderClock();
   readonly members: SimulatedMember[] = [];
   readonly swarm: Swarm;
   readonly #options: SimulationOptions;
   readonly #random: SeededRandom;
-  readonly #clients: SimClient[] = [];
-  readonly #watchers: SimWatcher[] = [];
+  readonly #crowd: ClientCrowd;
   readonly #faults: FaultSchedule;
   readonly admin: MemberAdmin;
-  /** Clients that wait for an answer. */
-  #running = 0;
   violation: Violation | undefined;
   isHealed = false;
   /** Ends of processes that a scenario expects; else they are violations. */
@@ -110,14 +110,17 @@ export class SimulatedCluster {
       nowMs: () => this.queue.nowMs,
       keys: Array.from({length: this.swarm.keyCount}, (_, place) => keyOf(place)),
     });
-    this.leases = new LeaseBook(() => this.queue.nowMs, violate);
-    this.leases.clockRateMax = this.swarm.clockRateMax;
+    const nowMs = () => this.queue.nowMs;
+    this.leases = new LeaseBook({nowMs, leaderMs: () => this.#leaderClock.nowMs(), violate});
+    this.locks = new LockBook({model: this.model, nowMs, violate});
     this.invariants = new Invariants({
       model: this.model,
       violate,
       onRevoked: (id, how) => this.leases.gone(id, how),
-      onLeading: ({name, life}) => {
-        if (life?.opened !== undefined) this.#rules.leads(name, life.opened.raft);
+      onLeading: ({name, life}, term) => {
+        if (life?.opened === undefined) return;
+        this.#rules.leads(name, life.opened.raft);
+        this.#leaderClock.leads(life, term);
       },
     });
     this.#rules = new RaftRules({violate, founders: this.swarm.members});
@@ -130,13 +133,26 @@ export class SimulatedCluster {
       onAssertion: (error) => this.#asserted(error),
       configFor: (name, others) => this.#configOf(name, others),
     });
+    this.#crowd = new ClientCrowd({
+      swarm: this.swarm,
+      network: this.network,
+      random: this.#fork(),
+      trace: this.trace,
+      model: this.model,
+      history: this.history,
+      leases: this.leases,
+      locks: this.locks,
+      members: this.members,
+      violate,
+      onAssertion: (error) => this.#asserted(error),
+    });
     this.#faults = new FaultSchedule({
       kinds:
         this.swarm.members === 1 ? this.swarm.kinds.filter((kind) => kind !== 'syncError') : this.swarm.kinds,
       random: this.#fork(),
       network: this.network,
       members: this.members,
-      clients: ['admin', ...names('c', this.swarm.clients), ...names('w', this.swarm.watchers)],
+      clients: ['admin', ...this.#crowd.hosts],
       violate,
       trace: this.trace,
       pauseMsMax: this.swarm.faultPauseMsMax,
@@ -196,15 +212,16 @@ export class SimulatedCluster {
     for (const member of this.members) member.start();
     if (this.#random.below(3) > 0)
       await this.until(() => this.leader() !== undefined, 30_000, 'a first leader');
-    this.#startClients();
+    this.#crowd.start();
     this.#faults.start();
     if (this.swarm.changesMembers) void this.admin.run();
     await this.until(() => this.#hasPlayed(), 3_600_000, 'operations');
+    this.#crowd.leaveWatchersAlone();
     this.isHealed = true;
     this.#faults.heal();
     this.admin.hurry();
-    for (const client of this.#clients) client.stop();
-    await this.until(() => this.#running === 0, CONVERGENCE_MS, 'every question is answered or given up');
+    this.#crowd.stop();
+    await this.until(() => this.#crowd.isQuiet, CONVERGENCE_MS, 'every question is answered or given up');
     const finished = this.admin.stop();
     await this.until(() => this.admin.isIdle && this.#hasConverged(), CONVERGENCE_MS, 'all members agree');
     await this.drive(finished);
@@ -218,6 +235,7 @@ export class SimulatedCluster {
     let isSo = false;
     await this.queue.run(() => {
       for (const member of this.members) this.invariants.check(member);
+      this.#leaderClock.check();
       isSo = isTrue();
       return isSo || this.violation !== undefined || this.queue.nowMs > deadlineMs;
     });
@@ -254,67 +272,8 @@ export class SimulatedCluster {
     return `${states.join(', ')}; admin ${this.admin.isIdle ? 'idle' : 'busy'}${end}`;
   }
 
-  #startClients(): void {
-    const {swarm} = this;
-    const members = () => this.members;
-    const onAssertion = (error: unknown) => this.#asserted(error);
-    for (let i = 1; i <= swarm.clients; i++) {
-      const client = new SimClient({
-        name: `c${i}`,
-        network: this.network,
-        random: this.#fork(),
-        trace: this.trace,
-        history: this.history,
-        leases: this.leases,
-        members,
-        keyCount: swarm.keyCount,
-        valueBytesMax: swarm.valueBytesMax,
-        pauseMsMax: swarm.clientPauseMsMax,
-        onAssertion,
-      });
-      this.#clients.push(client);
-      this.#running++;
-      client.run().then(
-        () => this.#running--,
-        (error: unknown) => this.violate('client', (error as Error).stack ?? String(error)),
-      );
-    }
-    for (let i = 1; i <= swarm.watchers; i++) {
-      const random = this.#fork();
-      const from = random.below(swarm.keyCount);
-      const to = from + 1 + random.below(swarm.keyCount - from);
-      const watcher = new SimWatcher({
-        name: `w${i}`,
-        network: this.network,
-        random,
-        model: this.model,
-        violate: (invariant, detail) => this.violate(invariant, detail),
-        members,
-        from: keyOf(from),
-        to: random.below(3) === 0 ? '' : keyOf(to),
-        prevKv: random.below(2) === 0,
-        isSlow: random.below(3) === 0,
-      });
-      this.#watchers.push(watcher);
-    }
-    this.#disturbWatchers(this.#fork());
-  }
-
-  #disturbWatchers(random: SeededRandom): void {
-    if (this.#watchers.length === 0) return;
-    this.queue.after(200 + random.below(4_000), () => {
-      if (this.isHealed) return;
-      this.#watchers[random.below(this.#watchers.length)].reconnect();
-      this.#disturbWatchers(random);
-    });
-  }
-
   #hasPlayed(): boolean {
-    return this.#operations() >= this.#options.operations && this.#faults.hasHad(FAULTS_MIN);
-  }
-
-  #operations(): number {
-    return this.#clients.reduce((sum, {operations}) => sum + operations, 0);
+    return this.#crowd.operations >= this.#options.operations && this.#faults.hasHad(FAULTS_MIN);
   }
 
   leader(): SimulatedMember | undefined {
@@ -341,6 +300,8 @@ export class SimulatedCluster {
 
   async #finalChecks(): Promise<void> {
     this.trace.note('final checks');
+    const {electionMs, clockRateMax} = this.swarm;
+    const endMs = this.leases.expectEnd(this.model.leases, {electionMs, clockRateMin: 2 - clockRateMax});
     for (const member of this.members) {
       const server = member.server;
       if (this.admin.isOutside(member) || server === undefined) continue;
@@ -350,18 +311,19 @@ export class SimulatedCluster {
       this.history.range(asked, request, header.revision, result);
     }
     await this.until(
-      () => this.#watchers.every(({isComplete}) => isComplete),
+      () => this.#crowd.haveSeenEverything,
       CONVERGENCE_MS,
       this.#watching(),
     );
-    await this.until(() => this.model.leases.size === 0, 40_000, 'all leases gone');
+    const leftMs = Math.max(0, endMs - this.queue.nowMs) + 1;
+    await this.until(() => this.model.leases.size === 0, leftMs, 'all leases gone');
     await this.#compareHashes();
-    for (const watcher of this.#watchers) watcher.stop();
+    this.#crowd.stopWatching();
     this.history.finish();
   }
 
   #watching(): string {
-    return `watchers see everything: ${this.#watchers.map((watcher) => watcher.describe()).join('; ')}`;
+    return `watchers see everything: ${this.#crowd.describeWatchers()}`;
   }
 
   async #compareHashes(): Promise<void> {
@@ -460,12 +422,12 @@ export class SimulatedCluster {
       hash: this.trace.digest(),
       steps: queue.steps,
       virtualMs: queue.nowMs,
-      operations: this.#operations(),
+      operations: this.#crowd.operations,
       answered: history.answered,
       acknowledgedWrites: history.acknowledgedWrites,
       revision: this.model.revision,
       elections: this.invariants.elections,
-      watchEvents: this.#watchers.reduce((sum, {events}) => sum + events, 0),
+      watchEvents: this.#crowd.watchEvents,
       expiredLeases: this.leases.expired,
       memberChanges: this.admin.changes,
       faults: this.#faults.log,
@@ -476,6 +438,3 @@ export class SimulatedCluster {
 }
 
 const urlOf = (place: number) => `http://m${place}:2380`;
-
-const names = (letter: string, count: number): string[] =>
-  Array.from({length: count}, (_, place) => `${letter}${place + 1}`);

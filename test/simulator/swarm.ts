@@ -7,6 +7,8 @@ export interface Swarm {
   readonly members: number;
   readonly clients: number;
   readonly watchers: number;
+  /** Clients that take locks. */
+  readonly lockers: number;
   readonly keyCount: number;
   readonly valueBytesMax: number;
   readonly snapshotCount: number;
@@ -31,6 +33,7 @@ export function drawSwarm(random: SeededRandom): Swarm {
     members,
     clients: 1 + random.below(8),
     watchers: random.below(6),
+    lockers: random.below(3) === 0 ? 1 + random.below(4) : 0,
     keyCount: pick(2, 5, 20, 60),
     valueBytesMax: pick(1, 20, 500),
     snapshotCount: pick(5, 20, 100, 10_000),
