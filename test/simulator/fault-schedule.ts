@@ -78,6 +78,7 @@ export class FaultSchedule {
     for (const member of members) {
       member.weather = {...FAIR_DISK};
       member.images.isFull = false;
+      member.setDiskFull(false);
       member.crashAfterOperations = undefined;
       if (member.life?.clock.isPaused === true) member.life.clock.resume();
     }

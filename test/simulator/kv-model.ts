@@ -5,6 +5,7 @@
 
 import type {Command} from '../../src/engine/state-machine/command.ts';
 import {
+  AlarmType,
   type Compare,
   CompareResult,
   CompareTarget,
@@ -50,6 +51,8 @@ export class KvModel {
   /** By revision; the empty store is revision 1. */
   readonly #states: State[] = [new Map(), new Map()];
   readonly #events: (readonly ModelEvent[])[] = [[], []];
+  /** Members with a NOSPACE alarm: while there is one, nothing grows. */
+  readonly #noSpace = new Set<bigint>();
   #open: {state: State; events: ModelEvent[]} | undefined;
 
   get revision(): number {
@@ -82,7 +85,12 @@ export class KvModel {
     return compares.every((compare) => holdsIn(this.#states[revision], compare));
   }
 
+  get isFull(): boolean {
+    return this.#noSpace.size > 0;
+  }
+
   #run(index: number, term: number, command: Command): void {
+    if (this.isFull && grows(command)) return;
     switch (command.type) {
       case 'put':
         if (!this.#isRefused([{requestPut: command.request}])) this.#do([{requestPut: command.request}]);
@@ -100,6 +108,11 @@ export class KvModel {
       case 'leaseGrant':
         if (!this.leases.has(command.id))
           this.leases.set(command.id, {ttlSeconds: command.ttlSeconds, grantedIndex: index});
+        return;
+      case 'alarm':
+        if (command.alarm !== AlarmType.noSpace) return;
+        if (command.action === 'activate') this.#noSpace.add(command.memberId);
+        else this.#noSpace.delete(command.memberId);
         return;
       case 'leaseRevoke':
         if (command.proposerTerm === 0 || command.proposerTerm === term) this.#revoke(command.id);
@@ -163,6 +176,15 @@ export class KvModel {
     this.#open ??= {state: new Map(this.#states[this.revision]), events: []};
     return this.#open;
   }
+}
+
+/** Whether it may take space, whichever branch runs. */
+function grows(command: Command): boolean {
+  if (command.type === 'txn')
+    return [...command.request.success, ...command.request.failure].some(
+      ({requestPut}) => requestPut !== undefined,
+    );
+  return command.type === 'put' || command.type === 'leaseGrant';
 }
 
 function rangeOf(state: ReadonlyMap<string, ModelKeyValue>, key: string, rangeEnd: string): ModelKeyValue[] {

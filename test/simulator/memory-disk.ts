@@ -151,6 +151,8 @@ export class MemoryDisk implements Disk {
   readonly #durableNames = new Map<string, Node>();
   /** By folder. */
   readonly #unsyncedNames = new Map<string, NameChange[]>();
+  /** Others have taken all the room that was left. */
+  isFull = false;
   #isDead = false;
 
   constructor(options: MemoryDiskOptions = {}) {
@@ -316,7 +318,7 @@ export class MemoryDisk implements Disk {
     const files = new Set([...this.#names.values()].filter((node) => node.kind === 'file'));
     let used = 0;
     for (const file of files) used += file.current.length;
-    return this.#capacityBytes - used;
+    return this.isFull ? 0 : this.#capacityBytes - used;
   }
 
   #changeNames(

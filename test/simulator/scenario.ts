@@ -20,6 +20,7 @@ const QUIET: Partial<Swarm> = {
   electionMs: 1_000,
   clockRateMax: 1,
   changesMembers: false,
+  quotaBytes: 0,
   kinds: [],
 };
 

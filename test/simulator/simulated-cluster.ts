@@ -156,9 +156,10 @@ export class SimulatedCluster {
       violate,
       trace: this.trace,
       pauseMsMax: this.swarm.faultPauseMsMax,
-      wanted: () => Math.ceil((FAULTS_MIN * this.#operations()) / Math.max(1, options.operations)),
+      wanted: () => Math.ceil((FAULTS_MIN * this.#crowd.operations) / Math.max(1, options.operations)),
       skipped: options.skippedFaults ?? new Set(),
       clockRateMax: this.swarm.clockRateMax,
+      changesMembers: this.swarm.changesMembers,
       onAssertion: (error) => this.#asserted(error),
     });
   }
@@ -310,11 +311,7 @@ export class SimulatedCluster {
       const {header, result} = await this.drive(server.range(request));
       this.history.range(asked, request, header.revision, result);
     }
-    await this.until(
-      () => this.#crowd.haveSeenEverything,
-      CONVERGENCE_MS,
-      this.#watching(),
-    );
+    await this.until(() => this.#crowd.haveSeenEverything, CONVERGENCE_MS, this.#watching());
     const leftMs = Math.max(0, endMs - this.queue.nowMs) + 1;
     await this.until(() => this.model.leases.size === 0, leftMs, 'all leases gone');
     await this.#compareHashes();
@@ -387,7 +384,7 @@ export class SimulatedCluster {
       heartbeatIntervalMs: swarm.heartbeatMs,
       electionTimeoutMs: swarm.electionMs,
       maxRequestBytes: 1_500_000,
-      quotaBackendBytes: 0,
+      quotaBackendBytes: swarm.quotaBytes,
       autoCompaction: {mode: 'off'},
       strictReconfigCheck: place % 2 === 0,
       maxLearners: 1,

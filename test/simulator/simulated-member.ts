@@ -57,9 +57,17 @@ export interface DiskWeather {
   isHung: boolean;
   /** The next syncs fail. */
   syncErrors: number;
+  /** The next operations of any kind fail. */
+  ioErrors: number;
 }
 
-export const FAIR_DISK: DiskWeather = {operationMsMax: 0.05, syncMsMax: 2, isHung: false, syncErrors: 0};
+export const FAIR_DISK: DiskWeather = {
+  operationMsMax: 0.05,
+  syncMsMax: 2,
+  isHung: false,
+  syncErrors: 0,
+  ioErrors: 0,
+};
 
 export interface SimulatedMemberOptions {
   readonly name: string;
@@ -128,6 +136,7 @@ export class SimulatedMember {
   /** A fault has meddled with its files: it may have lost what was durable, until it has caught up. */
   isDamaged = false;
   #wallSkewMs = 0;
+  #isDiskFull = false;
   /** The process dies just before this many more operations of the disk are done; undefined: it does not. */
   crashAfterOperations: number | undefined;
   onArmedCrash: () => void = () => undefined;
@@ -200,6 +209,7 @@ export class SimulatedMember {
       }),
     );
     this.life = life;
+    life.isDoomed = this.#isDiskFull;
     this.#note(`starts, life ${life.number}`);
     const run = async () => {
       await this.#dropLostImages();
@@ -250,6 +260,7 @@ export class SimulatedMember {
     this.images.crash({landed: options.landed});
     this.#end({silently: true});
     this.disk = this.disk.crash(choices, {turn: (operation) => this.#turn(operation)});
+    this.disk.isFull = this.#isDiskFull;
   }
 
   /** Stops as a signal makes it; resolves when it is down. */
@@ -280,6 +291,13 @@ export class SimulatedMember {
   setClockRate(rate: number): void {
     this.clockRate = rate;
     this.life?.clock.setRate(rate);
+  }
+
+  /** Nothing more fits on its disk: a process may end over that, or not get started. */
+  setDiskFull(isFull: boolean): void {
+    this.#isDiskFull = isFull;
+    this.disk.isFull = isFull;
+    if (isFull && this.life !== undefined) this.life.isDoomed = true;
   }
 
   setWallSkewMs(skewMs: number): void {
@@ -453,6 +471,11 @@ export class SimulatedMember {
     await new Promise<void>((resolve) => life.clock.after(ms, resolve));
     while (isSync && this.weather.isHung) await new Promise<void>((resolve) => life.clock.after(50, resolve));
     this.#underWay.delete(operation);
+    if (this.weather.ioErrors > 0) {
+      this.weather.ioErrors--;
+      life.isDoomed = true;
+      throw new EngineError({code: 'diskError', path, operation: name, detail: 'EIO'});
+    }
     if (isSync && this.weather.syncErrors > 0) {
       this.weather.syncErrors--;
       life.isDoomed = true;

@@ -20,6 +20,8 @@ export interface Swarm {
   readonly faultPauseMsMax: number;
   readonly clockRateMax: number;
   readonly changesMembers: boolean;
+  /** 0: none. Else little enough that it is reached, where somebody makes room again. */
+  readonly quotaBytes: number;
   readonly kinds: readonly FaultKind[];
   /** Of a member's overlay; undefined: production's. */
   readonly overlayBytesMax?: number | undefined;
@@ -29,6 +31,7 @@ export function drawSwarm(random: SeededRandom): Swarm {
   const pick = <T>(...choices: T[]): T => choices[random.below(choices.length)];
   const electionMs = pick(300, 1_000);
   const members = pick(1, 1, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 6, 7, 7);
+  const kinds = drawKinds(random);
   return {
     members,
     clients: 1 + random.below(8),
@@ -45,7 +48,8 @@ export function drawSwarm(random: SeededRandom): Swarm {
     faultPauseMsMax: pick(300, 1_000, 3_000),
     clockRateMax: pick(1.0001, 1.02, 1.2),
     changesMembers: members > 1 && random.below(3) === 0,
-    kinds: drawKinds(random),
+    kinds,
+    quotaBytes: kinds.includes('noSpace') ? pick(0, 30_000, 100_000) : 0,
   };
 }
 

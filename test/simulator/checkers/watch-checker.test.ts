@@ -65,7 +65,10 @@ const created = response([], {created: true, revision: 1});
 const progress = (revision: number) => response([], {revision});
 const [r2, r3, r4, r5] = [2, 3, 4, 5].map((revision) => eventsAt(revision));
 
-function verdicts(responses: readonly WatchResponse[], options: Partial<WatchCheckerOptions> = {}): WatchGuarantee[] {
+function verdicts(
+  responses: readonly WatchResponse[],
+  options: Partial<WatchCheckerOptions> = {},
+): WatchGuarantee[] {
   const found: WatchGuarantee[] = [];
   const checker = new WatchChecker({
     model,
@@ -88,7 +91,13 @@ describe('the checker of watches', () => {
   it('Ensure that a stream as it should be is not blamed.', () => {
     const whole = [created, response([...r2, ...r3]), response(r4), progress(4), response(r5), progress(6)];
     expect(verdicts(whole)).toEqual([]);
-    const pieces = [created, response(r2), response([r3[0]], {fragment: true}), response([r3[1]]), response(r4)];
+    const pieces = [
+      created,
+      response(r2),
+      response([r3[0]], {fragment: true}),
+      response([r3[1]]),
+      response(r4),
+    ];
     expect(verdicts(pieces)).toEqual([]);
     const withPrevious = [2, 3, 4, 5].map((revision) => response(eventsAt(revision, true)));
     expect(verdicts([created, ...withPrevious], {prevKv: true})).toEqual([]);
@@ -104,7 +113,12 @@ describe('the checker of watches', () => {
     ['atomic', 'a revision within another', [response(r2), response([r3[0], ...r4])], {}],
     ['resumable', 'a late beginning', [response(r3)], {}],
     ['bookmarkable', 'a promise too early', [response(r2), progress(3)], {}],
-    ['bookmarkable', 'a promise of the future', [...[r2, r3, r4, r5].map((r) => response(r)), progress(9)], {}],
+    [
+      'bookmarkable',
+      'a promise of the future',
+      [...[r2, r3, r4, r5].map((r) => response(r)), progress(9)],
+      {},
+    ],
     ['bookmarkable', 'a promise broken', [response(r2), progress(2), response(r2)], {}],
     ['filtered', 'another key', [response(r2)], {from: 'b', to: ''}],
     ['filtered', 'another kind', [response(r2)], {filters: [WatchFilter.noPut]}],
@@ -117,7 +131,12 @@ describe('the checker of watches', () => {
       {},
     ],
     ['exact', 'another value', [response(r2.map(foreign))], {}],
-    ['final', 'a response after the end', [response([], {canceled: true, compactRevision: 3}), response(r3)], {}],
+    [
+      'final',
+      'a response after the end',
+      [response([], {canceled: true, compactRevision: 3}), response(r3)],
+      {},
+    ],
     ['final', 'an end without a reason', [response([], {canceled: true, cancelReason: 'so'})], {}],
     ['final', 'an end by no compaction', [response([], {canceled: true, compactRevision: 3})], {}],
   ])('Ensure that %s is noticed to be broken by %s.', (guarantee, _by, responses, options) => {
@@ -132,7 +151,7 @@ describe('the checker of watches', () => {
       to: 'c',
       prevKv: false,
       filters: [],
-    firstRevision: 0,
+      firstRevision: 0,
       violate: (guarantee) => found.push(guarantee),
     });
     checker.opened();

@@ -152,7 +152,8 @@ export class WatchChecker {
     else if (!isRight)
       this.#wrong('exact', `an event of ${wanted.revision} is not ${wanted.type} ${wanted.key}`);
     if (!this.#options.prevKv) {
-      if (prevKv !== undefined) this.#wrong('prevKv', `${wanted.key}@${wanted.revision}: nobody asked for it`);
+      if (prevKv !== undefined)
+        this.#wrong('prevKv', `${wanted.key}@${wanted.revision}: nobody asked for it`);
       return;
     }
     // What is compacted is not there any more.
@@ -168,7 +169,10 @@ export class WatchChecker {
     const {model} = this.#options;
     const missing = this.#missing(revision);
     if (missing !== undefined)
-      this.#wrong('bookmarkable', `progress ${revision}, but ${missing.key}@${missing.revision} has not come`);
+      this.#wrong(
+        'bookmarkable',
+        `progress ${revision}, but ${missing.key}@${missing.revision} has not come`,
+      );
     if (revision > model.revision)
       this.#wrong('bookmarkable', `progress ${revision}, but there are only ${model.revision}`);
     this.#progress = Math.max(this.#progress, revision);

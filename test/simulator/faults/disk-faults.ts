@@ -17,6 +17,13 @@ export function strikeDisk(kind: DiskFault, scene: FaultScene, {member, ms}: Str
     case 'syncError':
       member.weather.syncErrors = 1;
       return;
+    case 'ioError':
+      member.weather.ioErrors = 1;
+      return;
+    case 'fullDisk':
+      member.setDiskFull(true);
+      scene.later(ms, () => member.setDiskFull(false));
+      return;
     case 'fullStore':
       member.images.isFull = true;
       scene.later(ms, () => (member.images.isFull = false));

@@ -29,8 +29,8 @@ export const PROCESS_FAULTS = [
   'clockRate',
   'clockJump',
 ] as const;
-export const DISK_FAULTS = ['slowDisk', 'hungDisk', 'syncError', 'fullStore'] as const;
-export const OPERATOR_FAULTS = ['moveLeader', 'defragment', 'campaign'] as const;
+export const DISK_FAULTS = ['slowDisk', 'hungDisk', 'syncError', 'ioError', 'fullStore', 'fullDisk'] as const;
+export const OPERATOR_FAULTS = ['moveLeader', 'defragment', 'campaign', 'noSpace', 'jointChange'] as const;
 
 export type NetworkFault = (typeof NETWORK_FAULTS)[number];
 export type ProcessFault = (typeof PROCESS_FAULTS)[number];
@@ -53,6 +53,8 @@ export interface FaultScene {
   /** Hosts of clients in the network. */
   readonly clients: readonly string[];
   readonly clockRateMax: number;
+  /** Members come and go: nobody may be made a voter again who is none by then. */
+  readonly changesMembers: boolean;
   /** Runs it after this time unless all faults have ended by then; what ends with all faults is not its to do. */
   later(ms: number, action: () => void): void;
   /** What a call into a member from outside may not throw. */

@@ -2,10 +2,12 @@
 
 import {describe, expect, it} from 'vitest';
 import {callMember} from '../client-call.ts';
-import {Scenario} from '../scenario.ts';
+import {putOf} from '../requests.ts';
+import {codeOf, Scenario, serverOf} from '../scenario.ts';
 import {SeededRandom} from '../seeded-random.ts';
 import {type FaultScene, NETWORK_FAULTS} from './fault-kinds.ts';
 import {strikeNetwork} from './network-faults.ts';
+import {strikeAsOperator} from './operator-faults.ts';
 import {strikeProcess} from './process-faults.ts';
 
 function sceneOf(world: Scenario, clients: readonly string[] = []): FaultScene {
@@ -16,6 +18,7 @@ function sceneOf(world: Scenario, clients: readonly string[] = []): FaultScene {
     members,
     clients,
     clockRateMax: 1,
+    changesMembers: false,
     later: () => undefined,
     onAssertion: (error) => {
       throw error;
@@ -138,6 +141,66 @@ describe('processes', () => {
       expect(Math.abs((clock?.wallMs() ?? 0) - wall)).toBeGreaterThan(1_000);
       expect(clock?.monotonicMs()).toBe(monotonic);
       await world.puts(leader, 2);
+    });
+  });
+});
+
+describe('disks', () => {
+  it('Ensure that an error of any operation ends a process by its own word, and it starts again.', async () => {
+    await Scenario.play({}, async (world) => {
+      const [member] = world.followers;
+      member.weather.ioErrors = 1;
+      const life = member.life;
+      await world.puts(world.leader, 5);
+      await world.until(() => life?.isAlive === false, 'it ends');
+      expect(String(world.cluster.ends.at(-1)?.error)).toContain('EIO');
+      member.start();
+      await world.published(member);
+    });
+  });
+
+  it('Ensure that a full one ends a process when its log needs room, and it starts when there is some.', async () => {
+    await Scenario.play({walSegmentBytes: 4_096}, async (world) => {
+      const [member] = world.followers;
+      member.setDiskFull(true);
+      const life = member.life;
+      for (let i = 0; life?.isAlive === true && i < 200; i++) await world.puts(world.leader, 10);
+      expect(life?.isAlive).toBe(false);
+      member.setDiskFull(false);
+      member.start();
+      await world.published(member);
+    });
+  });
+});
+
+describe('operators', () => {
+  it('Ensure that a full cluster refuses what grows, until somebody makes room.', async () => {
+    await Scenario.play({}, async (world) => {
+      const {leader} = world;
+      const due: (() => void)[] = [];
+      const scene = {...sceneOf(world), later: (_ms: number, action: () => void) => due.push(action)};
+      strikeAsOperator('noSpace', scene, {member: leader, ms: 1});
+      await world.until(() => world.cluster.model.isFull, 'the alarm');
+      const put = () => world.cluster.drive(codeOf(serverOf(leader).put(putOf('k', 'v'))));
+      expect(await put()).toBe('noSpace');
+      for (let tries = 0; world.cluster.model.isFull && tries < 50; tries++) {
+        for (const action of due.splice(0)) action();
+        await world.cluster.pass(500);
+      }
+      expect(await put()).toBe('ok');
+    });
+  });
+
+  it('Ensure that members become learners and voters again, several in one change.', async () => {
+    await Scenario.play({members: 5}, async (world) => {
+      const confState = () => world.leader.replica?.loop.status().confState;
+      const strike = () => strikeAsOperator('jointChange', sceneOf(world), {member: world.leader, ms: 1});
+      strike();
+      await world.until(() => confState()?.learners.length === 2, 'two learners');
+      await world.until(() => confState()?.votersOutgoing.length === 0, 'the joint configuration is left');
+      await world.puts(world.leader, 3);
+      strike();
+      await world.until(() => confState()?.voters.length === 5, 'five voters');
     });
   });
 });
