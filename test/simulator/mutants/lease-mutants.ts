@@ -5,6 +5,7 @@ import type {Mutant} from './mutant.ts';
 export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     id: 'stale-leader-revokes',
+    fastSeeds: 40,
     bug: '56 (etcd 15247)',
     what: 'a deposed leader goes on expiring leases, and its revokes count in the new term',
     changes: [
@@ -72,6 +73,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     id: 'failover-starts-anew',
     bug: '60 (etcd 17132)',
     what: 'a new leader gives every lease its whole TTL',
+    needs: 'a bound on how long a lease may outlive its TTL',
     changes: [
       {
         file: 'server/lease-expirer.ts',
@@ -89,6 +91,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'full-revoke-queue-forgets',
+    fastSeeds: 40,
     bug: '59 (etcd 10686, 9935)',
     what: 'a lease that expires while many revokes are on their way is forgotten',
     changes: [
@@ -147,6 +150,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'keys-outlive-lease',
+    fastSeeds: 40,
     bug: '59 (etcd 9935)',
     what: 'a revoke leaves the last key of the lease',
     changes: [

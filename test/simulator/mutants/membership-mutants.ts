@@ -16,6 +16,7 @@ const SPLIT = [
 export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     id: 'configuration-not-kept',
+    fastSeeds: 40,
     bug: '26 (etcd 13196)',
     what: 'the configuration on disk stays as it was founded, whoever came and went',
     changes: [
@@ -50,6 +51,7 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     id: 'wiped-member-returns',
     bug: '19 (etcd 14143, nats 7567)',
     what: 'a member whose disk was wiped starts anew under its old id',
+    needs: 'a disk that is wiped behind the cluster’s back',
     changes: [
       {
         file: 'server/bootstrap.ts',
@@ -63,6 +65,7 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     id: 'doubt-ignored',
     bug: '19 (etcd 14143)',
     what: 'a member that may have lost the end of its log votes and acknowledges as if it had not',
+    needs: 'bits that rot in the last batch of a log',
     changes: [
       {
         file: 'server/open-member.ts',
@@ -76,6 +79,7 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     id: 'learner-promoted-early',
     bug: '25 (etcd 3.5.7)',
     what: 'a learner may be promoted however far it is behind',
+    needs: 'a check that a learner lags little when it is promoted',
     changes: [
       {
         file: 'server/membership.ts',
@@ -103,6 +107,7 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'promotion-not-kept',
+    fastSeeds: 40,
     bug: '25 (etcd 3.6.4)',
     what: 'a promotion changes the configuration, but the list keeps the learner',
     changes: [

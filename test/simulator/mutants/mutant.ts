@@ -26,6 +26,8 @@ export interface Mutant {
   readonly by: readonly string[];
   /** Found within few seeds: part of every test run, which tries this many. */
   readonly fastSeeds?: number;
+  /** Not found so far: what a simulated cluster would have to do, or to check, for it. */
+  readonly needs?: string;
   /** Part of what a seed else draws: for bugs that need a rare meeting of faults, so that it is not as rare. */
   readonly swarm?: Partial<Swarm>;
 }

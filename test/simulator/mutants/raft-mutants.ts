@@ -16,6 +16,7 @@ const LOG_BROKEN = [
 export const RAFT_MUTANTS: readonly Mutant[] = [
   {
     id: 'vote-without-log-check',
+    fastSeeds: 40,
     bug: '48 (nats 7549, 7556)',
     what: 'a vote goes to whoever asks, however far its log is behind',
     changes: [
@@ -56,7 +57,6 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'votes-twice',
-    fastSeeds: 40,
     bug: '8 (etcd 10000, canonical/raft 386)',
     what: 'a member votes for everybody who asks in a term',
     changes: [
@@ -97,6 +97,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'leader-counts-unsynced',
+    fastSeeds: 40,
     bug: '17 (etcd 14370)',
     what: 'a leader counts and applies its own entries before they are on its disk',
     changes: [
@@ -198,7 +199,6 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'probe-never-goes-back',
-    fastSeeds: 40,
     bug: '20 (raft 149)',
     what: "a leader does not go back in a follower's log after a refusal",
     changes: [
@@ -228,6 +228,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     id: 'campaign-over-unapplied-change',
     bug: '2 (raft 456, 469)',
     what: 'a member campaigns with a committed configuration change that it has not applied',
+    needs: 'committed changes that stay unapplied for an election timeout: a slow applier',
     changes: [
       {
         file: 'raft/candidate.ts',
@@ -274,6 +275,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'two-changes-pending',
+    fastSeeds: 40,
     bug: '3 (raft, becomeLeader)',
     what: 'a leader takes a configuration change while another is on its way',
     changes: [
@@ -307,6 +309,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'read-before-commit-in-term',
+    fastSeeds: 40,
     bug: '13 (etcd 14258)',
     what: 'a new leader answers reads before it has committed an entry of its term',
     changes: [
@@ -347,6 +350,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     id: 'joint-one-half',
     bug: '2 (raft 456)',
     what: 'in a joint configuration only the new half is asked',
+    needs: 'joint configurations: changes of several members at once',
     changes: [
       {
         file: 'raft/quorum.ts',

@@ -38,6 +38,7 @@ export const STATE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'compaction-by-local-progress',
+    fastSeeds: 40,
     bug: '64 (etcd 14227)',
     what: 'whether a compaction is refused depends on how far this member has come with the last',
     changes: [
@@ -52,6 +53,7 @@ export const STATE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'transaction-half-applied',
+    fastSeeds: 40,
     bug: '33 (etcd 18667, 18799)',
     what: 'a transaction whose second operation is refused keeps its first',
     changes: [
@@ -66,6 +68,7 @@ export const STATE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'guards-see-the-past',
+    fastSeeds: 40,
     bug: '69 (etcd 19998)',
     what: 'the guards of a transaction are decided one revision too early',
     changes: [
@@ -79,6 +82,7 @@ export const STATE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'one-sub-revision',
+    fastSeeds: 40,
     bug: '54 (etcd 15274)',
     what: 'all changes of a transaction are stored under one sub-revision',
     changes: [
@@ -92,6 +96,7 @@ export const STATE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'counts-missing-keys',
+    fastSeeds: 40,
     bug: '54 (etcd 17247)',
     what: 'a deletion counts keys that were not there',
     changes: [
@@ -108,6 +113,7 @@ export const STATE_MUTANTS: readonly Mutant[] = [
     id: 'hash-of-what-is-left',
     bug: '44 (etcd 14849, 14828)',
     what: 'HashKV takes in what a member has not deleted yet',
+    needs: 'hashes asked while members delete at different speeds',
     changes: [
       {
         file: 'state-machine/mvcc/hash-kv.ts',
@@ -181,7 +187,6 @@ export const STATE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'catch-up-stops-early',
-    fastSeeds: 40,
     bug: '51 (etcd 17529)',
     what: 'a lagging watcher counts as synced one revision too early',
     changes: [

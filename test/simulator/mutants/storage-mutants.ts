@@ -31,6 +31,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'log-answers-before-sync',
+    fastSeeds: 40,
     bug: '17 (etcd 14370)',
     what: 'what waits for the disk is let go when the write begins',
     changes: [
@@ -45,6 +46,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'hard-state-not-synced',
+    fastSeeds: 40,
     bug: '7 (camunda 1068)',
     what: 'a new term or vote alone is no reason to sync',
     changes: [
@@ -212,6 +214,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     id: 'cuts-a-batch-that-rotted',
     bug: '34 (etcd 6191, 11488)',
     what: 'a damaged batch at the end is cut off, whatever may have been acknowledged with it',
+    needs: 'bits that rot in the last batch of a log',
     changes: [
       {
         file: 'storage/wal-tail.ts',
