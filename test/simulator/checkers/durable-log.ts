@@ -48,12 +48,14 @@ export class DurableLog {
     if (term < this.term) return `its term went from ${this.term} back to ${term}`;
     if (term === this.term && this.vote !== 0n && vote !== this.vote)
       return `its vote in term ${term} changed from ${this.vote} to ${vote}`;
-    if (lastIndex < this.lastIndex) return `its log ends at ${lastIndex}, but ${this.lastIndex} was durable`;
-    for (let index = this.base + 1; index <= this.lastIndex; index++) {
-      const found = termAt(index);
-      if (found !== undefined && found !== this.#terms.get(index))
-        return `entry ${index} is of term ${found}, but one of term ${this.#terms.get(index)} was durable`;
+    for (let index = this.base + 1; index <= Math.min(lastIndex, this.lastIndex); index++) {
+      const [found, durable] = [termAt(index), this.#terms.get(index)];
+      if (found === undefined || durable === undefined || found === durable) continue;
+      // A newer leader's entries were on their way to the disk: they replace this one and all behind it.
+      if (found > durable) return undefined;
+      return `entry ${index} is of term ${found}, but one of term ${durable} was durable`;
     }
+    if (lastIndex < this.lastIndex) return `its log ends at ${lastIndex}, but ${this.lastIndex} was durable`;
     return undefined;
   }
 

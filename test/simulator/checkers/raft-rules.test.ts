@@ -122,11 +122,17 @@ describe('the rules of raft', () => {
   it.each([
     ['a term that goes back', recoveredOf(0, 0n, [1, 1])],
     ['a lost entry', recoveredOf(1, 0n, [1])],
-    ['another entry', recoveredOf(1, 0n, [1, 2])],
+    ['an older entry', recoveredOf(1, 0n, [1, 0])],
   ])('Ensure that a start with %s is noticed, but for damaged files.', (_what, recovered) => {
     rules.opened('m1', 1n, recovered, {isDamaged: false});
     rules.opened('m2', 2n, recovered, {isDamaged: true});
     expect(found).toEqual(['durability']);
+  });
+
+  it('Ensure that a newer batch that was under way to the disk may replace the end of a log.', () => {
+    rules.opened('m1', 1n, recoveredOf(2, 0n, [1, 2]), {isDamaged: false});
+    rules.opened('m2', 2n, recoveredOf(2, 0n, [2]), {isDamaged: false});
+    expect(found).toEqual([]);
   });
 
   it('Ensure that a start that changes a vote is noticed, and one that finds more is not.', () => {

@@ -38,7 +38,6 @@ export const STATE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'compaction-by-local-progress',
-    fastSeeds: 40,
     bug: '64 (etcd 14227)',
     what: 'whether a compaction is refused depends on how far this member has come with the last',
     changes: [
