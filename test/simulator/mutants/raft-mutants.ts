@@ -350,7 +350,6 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     id: 'joint-one-half',
     bug: '2 (raft 456)',
     what: 'in a joint configuration only the new half is asked',
-    needs: 'joint configurations: changes of several members at once',
     changes: [
       {
         file: 'raft/quorum.ts',
