@@ -19,7 +19,7 @@ const failures = [];
 step('build', 'node', ['scripts/build.js']);
 step('types', 'npx', ['tsc', '-p', 'tsconfig.check.json']);
 step('style', 'npx', ['biome', 'check', '.']);
-for (const project of ['code', 'process']) tests(project);
+for (const project of ['code', 'simulator', 'process']) tests(project);
 
 for (const failure of failures) console.log(`failed: ${failure}`);
 console.log(`${count.passed} passed, ${count.failed} failed`);

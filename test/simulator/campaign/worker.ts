@@ -11,6 +11,8 @@ export type Answer =
   | {readonly kind: 'canary'; readonly isCaught: boolean; readonly invariant: string | undefined}
   | {readonly kind: 'seed'; readonly result: SeedResult};
 
+// Refusals are errors, and most of what one costs is its stack; whoever repeats a seed alone gets all of it.
+Error.stackTraceLimit = 4;
 process.on('message', (order: Order) => {
   void answerTo(order).then((answer) => process.send?.(answer));
 });
