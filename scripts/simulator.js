@@ -66,5 +66,11 @@ function compile() {
     // A campaign on other sources may still run from its own.
     if (Date.now() - statSync(path).mtimeMs > DAY_MS) rmSync(path, {recursive: true, force: true});
   }
-  renameSync(fresh, compiled);
+  try {
+    renameSync(fresh, compiled);
+  } catch (error) {
+    // Another one has compiled the same meanwhile.
+    if (!existsSync(compiled)) throw error;
+    rmSync(fresh, {recursive: true, force: true});
+  }
 }
