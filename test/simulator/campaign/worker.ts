@@ -16,6 +16,8 @@ Error.stackTraceLimit = 4;
 process.on('message', (order: Order) => {
   void answerTo(order).then((answer) => process.send?.(answer));
 });
+// A signal to the whole group is for the campaign: it lets its workers finish, and then lets go of them.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined);
 process.on('disconnect', () => process.exit());
 
 async function answerTo(order: Order): Promise<Answer> {
