@@ -3,7 +3,7 @@
 import type {OpenedMember} from '../../src/engine/server/open-member.ts';
 import type {RaftRules} from './checkers/raft-rules.ts';
 import type {Invariants} from './invariants.ts';
-import type {MemberObserver} from './simulated-member.ts';
+import type {MemberObserver} from './member-observer.ts';
 
 const idOf = ({identity}: OpenedMember) => identity.memberId;
 

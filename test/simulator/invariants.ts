@@ -6,7 +6,8 @@
 import type {AppliedMark} from '../../src/engine/types.ts';
 import type {Violate} from './history.ts';
 import type {KvModel} from './kv-model.ts';
-import type {Life, MemberObserver, SimulatedMember} from './simulated-member.ts';
+import type {MemberObserver} from './member-observer.ts';
+import type {Life, SimulatedMember} from './simulated-member.ts';
 
 type Entry = Parameters<MemberObserver['applying']>[2];
 

@@ -12,6 +12,7 @@ import type {Message} from '../../src/engine/raft/message.ts';
 import type {MemberId} from '../../src/engine/types.ts';
 import {failureOf} from '../../src/transport/peer/frame-codec.ts';
 import type {PeerIdentity} from '../../src/transport/peer/handshake.ts';
+import {type Ask, Link} from './simulated-link.ts';
 import type {SimulatedNetwork} from './simulated-network.ts';
 import {SnapshotTransfer} from './snapshot-transfer.ts';
 
@@ -36,36 +37,6 @@ export interface EndpointOptions {
   readonly refusedAsRemoved?: (() => void) | undefined;
   /** A handler failed by an assertion, which ends a real process. */
   readonly onAssertion?: ((error: unknown) => void) | undefined;
-}
-
-interface Ask {
-  readonly resolve: (answer: unknown) => void;
-  readonly reject: (error: EngineError) => void;
-  readonly cancelTimer: () => void;
-}
-
-class Link {
-  readonly id: MemberId;
-  urls: readonly string[];
-  remote: SimulatedEndpoint | undefined;
-  sinceMs: number | undefined;
-  /** Counts the times it was opened: what belongs to an earlier time is void. */
-  era = 0;
-  failures = 0;
-  silentTicks = 0;
-  isDialling = false;
-  cancelRetry: (() => void) | undefined;
-  lastArrivalMs = 0;
-  held: (() => void)[] = [];
-  readonly asks = new Set<Ask>();
-  isLossDue = false;
-  /** Half open: the other end has forgotten it, and nobody told this one. What is sent on it is lost. */
-  isDeaf = false;
-
-  constructor(peer: Peer) {
-    this.id = peer.id;
-    this.urls = peer.urls;
-  }
 }
 
 export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown> {

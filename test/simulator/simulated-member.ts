@@ -7,7 +7,6 @@
 import {EngineError} from '../../src/engine/errors.ts';
 import {createSha1, createSha256} from '../../src/engine/io/digest.ts';
 import type {Disk, LogFields, Logger, Metrics} from '../../src/engine/ports.ts';
-import type {ConfState, Message} from '../../src/engine/raft/message.ts';
 import type {Identity} from '../../src/engine/server/bootstrap.ts';
 import {type OpenedMember, openMember} from '../../src/engine/server/open-member.ts';
 import {Replica} from '../../src/engine/server/replica.ts';
@@ -15,39 +14,15 @@ import {Server} from '../../src/engine/server/server.ts';
 import type {ServerConfig} from '../../src/engine/server/server-config.ts';
 import type {ServerPorts} from '../../src/engine/server/server-ports.ts';
 import {DataDir} from '../../src/engine/storage/data-dir.ts';
-import type {WalBatch} from '../../src/engine/storage/wal-contents.ts';
-import type {AppliedMark} from '../../src/engine/types.ts';
 import type {EventQueue} from './event-queue.ts';
 import {MemberClock} from './member-clock.ts';
+import {type MemberObserver, observeMember} from './member-observer.ts';
 import {MemoryBackendDisk} from './memory-backend.ts';
 import {type CrashChoices, type DiskOperation, MemoryDisk} from './memory-disk.ts';
 import {SeededRandom} from './seeded-random.ts';
 import type {SimulatedEndpoint} from './simulated-endpoint.ts';
 import type {SimulatedNetwork} from './simulated-network.ts';
 import type {Trace} from './trace.ts';
-
-/** What a member tells those who watch it. */
-export interface MemberObserver {
-  /** Just before an entry is applied. */
-  applying(
-    member: SimulatedMember,
-    life: Life,
-    entry: Parameters<OpenedMember['stateMachine']['apply']>[0],
-  ): void;
-  /** The store has come to a mark: an entry is applied, or an image was loaded. */
-  marked(member: SimulatedMember, life: Life, mark: AppliedMark): void;
-  /** A process has opened its data dir. */
-  opened(member: SimulatedMember, opened: OpenedMember): void;
-  /** A batch is about to go to the log, or has become durable there. */
-  appending(member: SimulatedMember, opened: OpenedMember, batch: WalBatch): void;
-  appended(member: SimulatedMember, opened: OpenedMember, batch: WalBatch): void;
-  /** Just before messages leave. */
-  sending(member: SimulatedMember, opened: OpenedMember, messages: readonly Message[]): void;
-  /** An entry that changes the configuration is being applied. */
-  configured(index: number, confState: ConfState): void;
-  /** A process has ended by itself. `error` undefined: it was removed from the cluster. */
-  ended(member: SimulatedMember, life: Life, error: unknown): void;
-}
 
 export interface DiskWeather {
   /** Of each operation, and of each sync on top, milliseconds. */
@@ -228,7 +203,7 @@ export class SimulatedMember {
         overlayBytesMax: this.options.overlayBytesMax,
       });
       life.opened = opened;
-      this.#observe(life, opened);
+      observeMember({member: this, life, opened, observer: this.options.observer});
       life.replica = new Replica({
         config: this.config,
         ports,
@@ -344,45 +319,6 @@ export class SimulatedMember {
     this.images.crash({landed: false});
     this.#end({silently: false});
     this.options.observer.ended(this, life, error);
-  }
-
-  #observe(life: Life, opened: OpenedMember): void {
-    const {observer} = this.options;
-    const {store, stateMachine, wal} = opened;
-    observer.opened(this, opened);
-    const append = wal.append.bind(wal);
-    wal.append = async (batch) => {
-      observer.appending(this, opened, batch);
-      await append(batch);
-      observer.appended(this, opened, batch);
-    };
-    const {network} = life;
-    const send = network.send.bind(network);
-    network.send = (to, messages) => {
-      observer.sending(this, opened, messages);
-      send(to, messages);
-    };
-    const sendSnapshot = network.sendSnapshot.bind(network);
-    network.sendSnapshot = (to, announcement, chunks) => {
-      observer.sending(this, opened, [announcement]);
-      return sendSnapshot(to, announcement, chunks);
-    };
-    const mark = store.mark.bind(store);
-    store.mark = (applied) => {
-      mark(applied);
-      observer.marked(this, life, applied);
-    };
-    const apply = stateMachine.apply.bind(stateMachine);
-    stateMachine.apply = (entry) => {
-      observer.applying(this, life, entry);
-      return apply(entry);
-    };
-    const applyMembership = stateMachine.applyMembership.bind(stateMachine);
-    stateMachine.applyMembership = (entry) => {
-      observer.applying(this, life, {index: entry.index, term: entry.term, proposal: undefined});
-      observer.configured(entry.index, entry.confState);
-      return applyMembership(entry);
-    };
   }
 
   #ports(life: Life): ServerPorts {

@@ -1,0 +1,79 @@
+/** How the checkers get to know what a member does: its parts' own calls, with a look at each. */
+
+import type {ConfState, Message} from '../../src/engine/raft/message.ts';
+import type {OpenedMember} from '../../src/engine/server/open-member.ts';
+import type {WalBatch} from '../../src/engine/storage/wal-contents.ts';
+import type {AppliedMark} from '../../src/engine/types.ts';
+import type {Life, SimulatedMember} from './simulated-member.ts';
+
+/** What a member tells those who watch it. */
+export interface MemberObserver {
+  /** Just before an entry is applied. */
+  applying(
+    member: SimulatedMember,
+    life: Life,
+    entry: Parameters<OpenedMember['stateMachine']['apply']>[0],
+  ): void;
+  /** The store has come to a mark: an entry is applied, or an image was loaded. */
+  marked(member: SimulatedMember, life: Life, mark: AppliedMark): void;
+  /** A process has opened its data dir. */
+  opened(member: SimulatedMember, opened: OpenedMember): void;
+  /** A batch is about to go to the log, or has become durable there. */
+  appending(member: SimulatedMember, opened: OpenedMember, batch: WalBatch): void;
+  appended(member: SimulatedMember, opened: OpenedMember, batch: WalBatch): void;
+  /** Just before messages leave. */
+  sending(member: SimulatedMember, opened: OpenedMember, messages: readonly Message[]): void;
+  /** An entry that changes the configuration is being applied. */
+  configured(index: number, confState: ConfState): void;
+  /** A process has ended by itself. `error` undefined: it was removed from the cluster. */
+  ended(member: SimulatedMember, life: Life, error: unknown): void;
+}
+
+/** Called once, when a process has opened its data dir. */
+export function observeMember({
+  member,
+  life,
+  opened,
+  observer,
+}: {
+  readonly member: SimulatedMember;
+  readonly life: Life;
+  readonly opened: OpenedMember;
+  readonly observer: MemberObserver;
+}): void {
+  const {store, stateMachine, wal} = opened;
+  observer.opened(member, opened);
+  const append = wal.append.bind(wal);
+  wal.append = async (batch) => {
+    observer.appending(member, opened, batch);
+    await append(batch);
+    observer.appended(member, opened, batch);
+  };
+  const {network} = life;
+  const send = network.send.bind(network);
+  network.send = (to, messages) => {
+    observer.sending(member, opened, messages);
+    send(to, messages);
+  };
+  const sendSnapshot = network.sendSnapshot.bind(network);
+  network.sendSnapshot = (to, announcement, chunks) => {
+    observer.sending(member, opened, [announcement]);
+    return sendSnapshot(to, announcement, chunks);
+  };
+  const mark = store.mark.bind(store);
+  store.mark = (applied) => {
+    mark(applied);
+    observer.marked(member, life, applied);
+  };
+  const apply = stateMachine.apply.bind(stateMachine);
+  stateMachine.apply = (entry) => {
+    observer.applying(member, life, entry);
+    return apply(entry);
+  };
+  const applyMembership = stateMachine.applyMembership.bind(stateMachine);
+  stateMachine.applyMembership = (entry) => {
+    observer.applying(member, life, {index: entry.index, term: entry.term, proposal: undefined});
+    observer.configured(entry.index, entry.confState);
+    return applyMembership(entry);
+  };
+}
