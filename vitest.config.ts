@@ -1,7 +1,11 @@
 import {defineConfig} from 'vitest/config';
 
 /** Tests that start real processes, one file at a time: two cores carry one cluster, not three. */
-const PROCESS_TESTS = ['test/compat/**/*.test.ts', 'test/process/**/*.test.ts'];
+const PROCESS_TESTS = [
+  'test/compat/**/*.test.ts',
+  'test/crash/process/**/*.test.ts',
+  'test/process/**/*.test.ts',
+];
 
 /** Uses every core by itself. */
 const SIMULATOR_TESTS = ['test/simulator/campaign/**/*.test.ts'];

@@ -165,7 +165,7 @@ describe('backend files', () => {
     fs.writeFileSync(join(folder, '1.mdb-lock'), '');
     fs.writeFileSync(join(folder, 'note.txt'), 'not ours');
     backend = await opener.open('leftovers');
-    expect(fs.readdirSync(folder).sort()).toEqual(['2.mdb', '2.mdb-lock', 'note.txt']);
+    expect(fs.readdirSync(folder).sort()).toEqual(['2.mdb', '2.mdb-lock', 'note.txt', 'opening']);
     expect([backend.applied(), backend.count('key')]).toEqual([markAt(1), 10]);
     await backend.close();
   });
@@ -207,6 +207,85 @@ describe('backend files', () => {
       fs.writeFileSync(join(root, path, '1.mdb'), content);
       expect(await codeOf(openAndRead(path))).toBe('storeCorrupt');
     }
+  });
+
+  describe('damage that no record shows', () => {
+    const PAGE_BYTES = 4_096;
+    /** Of LMDB's page: flags, the length of its table of contents, the table; places in it count from its beginning. */
+    const [FLAGS_AT, LOWER_AT, TABLE_AT] = [18, 20, 24];
+    const [BRANCH, LEAF] = [1, 2];
+    /** Of a node in a page: behind it stands its key. */
+    const NODE_HEAD_BYTES = 8;
+    const count = 600;
+    let whole: Buffer;
+    let made = 0;
+
+    beforeAll(async () => {
+      const backend = await opener.open('pages');
+      await backend.commit({puts: puts(1, count, 40), deletes: [], applied: markAt(1)});
+      await backend.close();
+      whole = fs.readFileSync(join(root, 'pages', '1.mdb'));
+    });
+
+    const pages = (kind: number) =>
+      Array.from({length: Math.floor(whole.length / PAGE_BYTES)}, (_, page) => page * PAGE_BYTES).filter(
+        (at) => whole.readUInt16LE(at + FLAGS_AT) === kind && at >= 2 * PAGE_BYTES,
+      );
+
+    /** @returns how reading all records, and those of one key (`parts`), ended with this file */
+    async function outcomesOf(file: Buffer, {parts}: {parts: boolean}): Promise<Set<string>> {
+      const path = `damaged-${made++}`;
+      fs.mkdirSync(join(root, path));
+      fs.writeFileSync(join(root, path, '1.mdb'), file);
+      const outcomes = new Set<string>();
+      const opened = await opener.open(path).catch((error: EngineError) => error.code);
+      if (typeof opened === 'string') return outcomes.add(opened);
+      const attempt = (read: () => boolean) => {
+        try {
+          outcomes.add(read() ? 'right' : 'wrong');
+        } catch (error) {
+          outcomes.add(error instanceof EngineError ? error.code : String(error));
+        }
+      };
+      attempt(() => [...opened.range('key', {})].length === count);
+      attempt(() => [...opened.range('key', {reverse: true})].length === count);
+      for (const {key} of parts ? puts(1, count, 0) : []) {
+        const to = Buffer.concat([key, Buffer.of(0)]);
+        attempt(() => [...opened.range('key', {from: key, to})].length === 1);
+        attempt(() => opened.range('key', {from: key}).next().value?.[0].toString() === key.toString());
+      }
+      await opened.close();
+      return outcomes;
+    }
+
+    it('Ensure that records which a leaf no longer lists are missed.', async () => {
+      let refused = 0;
+      for (const at of pages(LEAF)) {
+        const file = Buffer.from(whole);
+        file.writeUInt16LE(file.readUInt16LE(at + LOWER_AT) - 2, at + LOWER_AT);
+        // A part cannot tell; but a start reads all.
+        const outcomes = await outcomesOf(file, {parts: false});
+        expect([...outcomes]).not.toContain('wrong');
+        if (outcomes.has('storeCorrupt')) refused++;
+      }
+      expect(refused).toBeGreaterThan(5);
+    });
+
+    it('Ensure that a branch that leads to another leaf is found out.', async () => {
+      let refused = 0;
+      for (const at of pages(BRANCH)) {
+        const nodes = whole.readUInt16LE(at + LOWER_AT) / 2;
+        for (let node = 1; node < nodes; node++) {
+          const keyAt = at + TABLE_AT + whole.readUInt16LE(at + TABLE_AT + 2 * node) + NODE_HEAD_BYTES;
+          const file = Buffer.from(whole);
+          file[keyAt + 7] ^= 4;
+          const outcomes = await outcomesOf(file, {parts: true});
+          expect([...outcomes]).not.toContain('wrong');
+          if (outcomes.has('storeCorrupt')) refused++;
+        }
+      }
+      expect(refused).toBeGreaterThan(5);
+    });
   });
 
   async function openAndRead(path: string): Promise<void> {

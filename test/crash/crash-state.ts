@@ -73,6 +73,16 @@ export class CrashState {
     return this.#pending;
   }
 
+  /** A name that the file has durably, or will have. */
+  nameOf(file: FileId): string | undefined {
+    for (const [path, to] of this.#names) if (to === file) return path;
+    for (const piece of this.#pending) {
+      const change = piece.kind === 'names' ? piece.changes.find(({to}) => to === file) : undefined;
+      if (change !== undefined) return change.path;
+    }
+    return undefined;
+  }
+
   durableLength(file: FileId): number {
     return this.#files.get(file)?.length ?? 0;
   }
@@ -91,9 +101,13 @@ export class CrashState {
       case 'resize':
         this.#pending.push({kind: 'resize', event: at, file: event.file, length: event.length});
         return;
-      case 'sync':
-        this.#settle((piece) => 'file' in piece && piece.file === event.file && piece.event < event.covers);
+      case 'sync': {
+        const {file, covers, from = 0} = event;
+        this.#settle(
+          (piece) => 'file' in piece && piece.file === file && piece.event < covers && piece.event >= from,
+        );
         return;
+      }
       case 'syncFolder':
         this.#settle(
           (piece) =>

@@ -31,8 +31,8 @@ export type DiskEvent =
     }
   /** The file's length; what is new is zero. */
   | {readonly kind: 'resize'; readonly file: FileId; readonly length: number}
-  /** What was done to the file before event `covers` is durable. */
-  | {readonly kind: 'sync'; readonly file: FileId; readonly covers: number}
+  /** What was done to the file before event `covers` (and from event `from` on, if it says so) is durable. */
+  | {readonly kind: 'sync'; readonly file: FileId; readonly covers: number; readonly from?: number}
   | {readonly kind: 'syncFolder'; readonly folder: string; readonly covers: number}
   /** A commit of a store begins; its end makes it durable, a crash before that leaves it or not. */
   | {readonly kind: 'commit'; readonly path: string; readonly content: ImageContent}

@@ -1,5 +1,5 @@
 /**
- * The loop's handle of one LMDB file, and reading from it. The writing thread has opened the file before: both share
+ * The loop's handle of one LMDB file, and what reading from it is made of (lmdb-backend-reader.ts). The writing thread has opened the file before: both share
  * one environment and one memory map.
  *
  * Reads outside a view go through a read transaction that lasts until the next turn of the loop, or until
@@ -8,16 +8,10 @@
 
 import {type Database, type DatabaseOptions, open as openLmdb, type RootDatabase} from 'lmdb';
 import {EngineError} from '../errors.ts';
-import {compareBytes, EMPTY_BYTES} from '../lib/bytes.ts';
+import {EMPTY_BYTES} from '../lib/bytes.ts';
 import {crc32c} from '../lib/crc32c.ts';
-import {
-  BACKEND_KEY_BYTES_MAX,
-  RANGE_READ_AHEAD_BYTES_MAX,
-  RANGE_READ_AHEAD_MAX,
-  RANGE_READ_AHEAD_MIN,
-} from '../limits.ts';
-import type {BackendReader} from '../ports.ts';
-import {type AppliedMark, type RecordRange, TABLES, type Table, type TableRecord} from '../types.ts';
+import {BACKEND_KEY_BYTES_MAX, RANGE_READ_AHEAD_BYTES_MAX} from '../limits.ts';
+import {type RecordRange, TABLES, type Table, type TableRecord} from '../types.ts';
 import {makeStoreError, removeFiles} from './lmdb-backend-files.ts';
 import {
   CHECKSUM_BYTES,
@@ -30,7 +24,7 @@ import {
 } from './lmdb-backend-format.ts';
 import {lmdbOptions, RECORD_ENCODING} from './lmdb-backend-options.ts';
 
-type Transaction = ReturnType<RootDatabase['useReadTransaction']>;
+export type Transaction = ReturnType<RootDatabase['useReadTransaction']>;
 
 /** What the library has and its types leave out. */
 type TableDatabase = Pick<Database<Uint8Array, Uint8Array>, 'getRange' | 'getStats'> & {
@@ -50,6 +44,8 @@ export class LmdbImage {
   readonly #tables: ReadonlyMap<Table, TableReader>;
   #users = 1;
   #isReplaced = false;
+  /** Of what reads outside a view see: another one after each commit. */
+  #version = 0;
 
   /** @param options readOnly: another process has it open for writing */
   constructor(path: string, options: {readonly readOnly: boolean} = {readOnly: false}) {
@@ -69,8 +65,13 @@ export class LmdbImage {
     return this.#tables.get(table)!;
   }
 
+  get version(): number {
+    return this.#version;
+  }
+
   /** From now on reads see what has been committed by now. */
   refresh(): void {
+    this.#version++;
     (this.#root as RootDatabase & {resetReadTxn(): void}).resetReadTxn();
   }
 
@@ -147,7 +148,7 @@ export class LmdbImage {
 }
 
 /** One table of one file: point reads and the pieces that ranges are made of. */
-class TableReader {
+export class TableReader {
   readonly #path: string;
   readonly #table: Table;
   readonly #seed: number;
@@ -226,6 +227,25 @@ class TableReader {
     throw corrupt(this.#path, `the records of table ${this.#table} are out of order at key ${text}`);
   }
 
+  reportCount(found: number, count: number): never {
+    throw corrupt(this.#path, `of ${count} records of table ${this.#table} only ${found} are found`);
+  }
+
+  /** The first key from there on. */
+  keyFrom(from: Uint8Array, transaction: Transaction | undefined): Uint8Array | undefined {
+    const into: TableRecord[] = [];
+    this.read({from}, {limit: 1, isContinued: false, transaction}, into);
+    return into.at(0)?.[0];
+  }
+
+  /** The key before this one (undefined: the last key), found by stepping back from it. */
+  keyBefore(key: Uint8Array | undefined, transaction: Transaction | undefined): Uint8Array | undefined {
+    const into: TableRecord[] = [];
+    const range = {to: key, reverse: true};
+    this.read(range, {limit: 1, isContinued: false, transaction}, into);
+    return into.at(0)?.[0];
+  }
+
   #takeKey(source: Uint8Array, from: number, to: number): Uint8Array {
     const bytes = to - from;
     const key = Buffer.allocUnsafe(bytes);
@@ -301,130 +321,18 @@ function lmdbRange(range: RecordRange, options: ReadOptions) {
       };
 }
 
-/** Reads a range in pieces, the first ones small; between two pieces it holds nothing of the file. */
-class LmdbRange implements IterableIterator<TableRecord> {
-  /** Asked again for each piece: the file may be another by then. */
-  readonly #table: () => TableReader;
-  readonly #transaction: Transaction | undefined;
-  #range: RecordRange;
-  #isContinued = false;
-  #lastKey: Uint8Array | undefined;
-  #limit = RANGE_READ_AHEAD_MIN;
-  #records: TableRecord[] = [];
-  #position = 0;
-  #isDone = false;
-
-  constructor(table: () => TableReader, range: RecordRange, transaction: Transaction | undefined) {
-    this.#table = table;
-    this.#range = range;
-    this.#transaction = transaction;
-    this.#isDone = range.to !== undefined && range.to.length === 0;
-  }
-
-  [Symbol.iterator](): this {
-    return this;
-  }
-
-  next(): IteratorResult<TableRecord, undefined> {
-    if (this.#position === this.#records.length) {
-      if (!this.#isDone) this.#readAhead();
-      if (this.#position === this.#records.length) return {done: true, value: undefined};
-    }
-    return {done: false, value: this.#records[this.#position++]};
-  }
-
-  return(): IteratorResult<TableRecord, undefined> {
-    this.#isDone = true;
-    this.#records = [];
-    this.#position = 0;
-    return {done: true, value: undefined};
-  }
-
-  #readAhead(): void {
-    const limit = this.#limit;
-    this.#records = [];
-    this.#position = 0;
-    const options = {limit, isContinued: this.#isContinued, transaction: this.#transaction};
-    const mayGoOn = this.#table().read(this.#range, options, this.#records);
-    this.#checkOrder();
-    this.#limit = Math.min(limit * 4, RANGE_READ_AHEAD_MAX);
-    if (!mayGoOn) {
-      this.#isDone = true;
-      return;
-    }
-    const last = this.#records[this.#records.length - 1][0];
-    this.#isContinued = true;
-    this.#range = this.#range.reverse ? {...this.#range, to: last} : {...this.#range, from: last};
-  }
-
-  /** Damage in a page's table of contents repeats one record in another's place: each is whole, the order is not. */
-  #checkOrder(): void {
-    const sign = this.#range.reverse ? -1 : 1;
-    let previous = this.#lastKey;
-    for (const [key] of this.#records) {
-      if (previous !== undefined && compareBytes(previous, key) * sign >= 0)
-        this.#table().reportDisorder(key);
-      previous = key;
-    }
-    this.#lastKey = previous;
-  }
-}
-
-/** Reads of the newest image in the newest file, or of the one that a transaction holds. */
-export class LmdbReader implements BackendReader {
-  readonly #image: () => LmdbImage;
-  readonly #transaction: Transaction | undefined;
-
-  constructor(image: () => LmdbImage, transaction: Transaction | undefined) {
-    this.#image = image;
-    this.#transaction = transaction;
-  }
-
-  get(table: Table, key: Uint8Array): Uint8Array | undefined {
-    return this.#image().table(table).get(key, this.#transaction);
-  }
-
-  range(table: Table, range: RecordRange): IterableIterator<TableRecord> {
-    return new LmdbRange(() => this.#image().table(table), range, this.#transaction);
-  }
-
-  count(table: Table): number {
-    return this.#image().state(this.#transaction).counts[TABLES.indexOf(table)];
-  }
-
-  applied(): AppliedMark | undefined {
-    const {applied} = this.#image().state(this.#transaction);
-    return applied.index === 0 ? undefined : applied;
-  }
-}
-
-/** Reads of one image as it was when the view was taken. */
-export class LmdbView extends LmdbReader {
-  readonly #close: () => void;
-
-  constructor(image: LmdbImage) {
-    const transaction = image.enter();
-    super(() => image, transaction);
-    let isOpen = true;
-    this.#close = () => {
-      if (isOpen) void image.leave(transaction);
-      isOpen = false;
-    };
-  }
-
-  close(): void {
-    this.#close();
-  }
-}
-
 function corrupt(path: string, detail: string): EngineError {
   return new EngineError({code: 'storeCorrupt', path, detail});
 }
 
-/** What LMDB itself (its codes are negative) cannot read is damage; the rest is the system's or the caller's doing. */
+/**
+ * What LMDB itself (its codes are negative) or its wrapper (it has none) cannot read is damage; the rest is the
+ * system's or the caller's doing.
+ */
 function asCorrupt(path: string, error: unknown): EngineError {
   if (error instanceof EngineError) return error;
   const code = (error as {code?: unknown} | undefined)?.code;
-  const kind = typeof code === 'number' && code < 0 ? 'damage' : 'other';
+  const isWrappers = error instanceof Error && error.name === 'Error' && code === undefined;
+  const kind = isWrappers || (typeof code === 'number' && code < 0) ? 'damage' : 'other';
   return makeStoreError({path, operation: 'read', kind, detail: String(error), cause: error});
 }

@@ -19,10 +19,12 @@ import {
   generationFile,
   removeFiles,
 } from './lmdb-backend-files.ts';
-import {LmdbImage, LmdbReader, LmdbView} from './lmdb-backend-image.ts';
+import {LmdbImage} from './lmdb-backend-image.ts';
+import {LmdbReader, LmdbView, verifySmallTables} from './lmdb-backend-reader.ts';
 import type {SizeReport} from './lmdb-backend-worker.ts';
 import {LmdbWriter, Packer} from './lmdb-backend-writer.ts';
 import {LmdbExports} from './lmdb-export.ts';
+import {OpeningNote} from './lmdb-opening.ts';
 
 const TABLE_NUMBERS: ReadonlyMap<Table, number> = new Map(TABLES.map((table, number) => [table, number]));
 
@@ -49,10 +51,13 @@ export class LmdbBackendOpener implements BackendOpener {
       }
       const file = join(folder, generationFile(generation));
       await checkHead(file);
+      const note = new OpeningNote(folder);
+      await note.put(file);
       const size = await writer.open(file);
       const image = new LmdbImage(file);
       image.verifyCounts();
-      return new LmdbBackend({folder, writer, image, generation, size});
+      verifySmallTables(image);
+      return new LmdbBackend({folder, writer, image, generation, size, note});
     } catch (error) {
       await writer.close().catch(() => undefined);
       throw asStoreError(folder, 'open', error);
@@ -73,6 +78,7 @@ interface LmdbBackendParts {
   readonly image: LmdbImage;
   readonly generation: number;
   readonly size: SizeReport;
+  readonly note: OpeningNote;
 }
 
 class LmdbBackend implements Backend {
@@ -82,6 +88,7 @@ class LmdbBackend implements Backend {
   #image: LmdbImage;
   readonly #reader: LmdbReader;
   readonly #exports: LmdbExports;
+  readonly #note: OpeningNote;
   #generation: number;
   /** As of the last commit. */
   #size: SizeReport;
@@ -100,6 +107,7 @@ class LmdbBackend implements Backend {
     this.#exports = new LmdbExports(() => this.#image);
     this.#generation = parts.generation;
     this.#size = parts.size;
+    this.#note = parts.note;
   }
 
   get(table: Table, key: Uint8Array): Uint8Array | undefined {
@@ -181,11 +189,13 @@ class LmdbBackend implements Backend {
       this.#isClosed = true;
       await this.#image.retire({isReplaced: false});
       await this.#writer.close();
+      await this.#note.remove();
     });
   }
 
   async #commit(batch: BackendBatch): Promise<void> {
     this.#checkUsable();
+    await this.#note.remove();
     const packer = new Packer(this.#writer);
     for (const {table, key, value} of batch.puts) {
       if (packer.add(TABLE_NUMBERS.get(table)!, key, value)) await nextTurn();

@@ -10,9 +10,12 @@ import {AssertionError, EngineError, type EngineFailure} from '../errors.ts';
 import {exportHash, exportSnapshot} from '../storage/snapshot-file/image-export.ts';
 import {NodeClock} from './clock.ts';
 import {createSha256} from './digest.ts';
-import {LmdbImage, LmdbView} from './lmdb-backend-image.ts';
+import {LmdbImage} from './lmdb-backend-image.ts';
+import {LmdbView, verifyTables} from './lmdb-backend-reader.ts';
 
 export type ExportKind = 'snapshot' | 'hash';
+/** `check`: read all of it, to see whether that can be done. */
+export type ChildTask = ExportKind | 'check';
 
 export type ExportMessage =
   | {readonly type: 'planned'; readonly totalBytes: number}
@@ -21,8 +24,14 @@ export type ExportMessage =
 
 const clock = new NodeClock();
 
-async function run(path: string, kind: ExportKind): Promise<void> {
+async function run(path: string, kind: ChildTask): Promise<void> {
   const image = new LmdbImage(path, {readOnly: true});
+  if (kind === 'check') {
+    image.verifyCounts();
+    verifyTables(image);
+    await image.retire({isReplaced: false});
+    return;
+  }
   const view = new LmdbView(image);
   if (kind === 'hash') {
     await tell({type: 'hash', hash: await exportHash(view, clock)});
@@ -60,7 +69,7 @@ process.stdout.on('error', () => process.exit());
 // The member and its clients come first.
 setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 try {
-  await run(path, kind as ExportKind);
+  await run(path, kind as ChildTask);
   process.stdout.end();
 } catch (error) {
   await tell({type: 'failed', failure: failureOf(error)}).catch(() => undefined);

@@ -12,7 +12,7 @@ import {EngineError} from '../errors.ts';
 import {BACKEND_EXPORTS_MAX} from '../limits.ts';
 import type {SnapshotStream} from '../ports.ts';
 import type {LmdbImage} from './lmdb-backend-image.ts';
-import type {ExportKind, ExportMessage} from './lmdb-export-child.ts';
+import type {ChildTask, ExportKind, ExportMessage} from './lmdb-export-child.ts';
 
 export class LmdbExports {
   /** The image to be read, asked for when an export begins. */
@@ -197,7 +197,7 @@ class ExportProcess {
 }
 
 /** The child's file lies beside this one: `.js` when built, `.ts` when tests run from the sources. */
-function startChild(path: string, kind: ExportKind): ChildProcess {
+export function startChild(path: string, kind: ChildTask): ChildProcess {
   const isSource = import.meta.url.endsWith('.ts');
   const file = new URL(`./lmdb-export-child.${isSource ? 'ts' : 'js'}`, import.meta.url);
   return fork(fileURLToPath(file), [path, kind], {

@@ -1,0 +1,47 @@
+/**
+ * A process that runs one of the workloads on a real disk with a real store, and says on its standard output what it
+ * has promised: in a record of its system calls the lines stand where the promises were given.
+ *
+ * Arguments: the data dir, the number of the workload, its length.
+ */
+
+import {writeSync} from 'node:fs';
+import {NodeDisk} from '../../../src/engine/io/disk.ts';
+import {LmdbBackendOpener} from '../../../src/engine/io/lmdb-backend.ts';
+import {MemberRig, type Promised} from '../member-rig.ts';
+import {Recorder} from '../recording-disk.ts';
+import {WORKLOADS} from '../workloads.ts';
+
+/** One line of the output, as JSON. */
+export interface PromiseLine {
+  readonly isMade: boolean;
+  /** The acknowledged log's last index. */
+  readonly lastIndex: number;
+  readonly committed: number;
+  readonly stored: number;
+  /** The state's hash by index; those of earlier lines still hold. */
+  readonly hashes: readonly (readonly [index: number, hash: number])[];
+}
+
+class TellingRecorder extends Recorder {
+  #told = 0;
+
+  override promise(promise: unknown): void {
+    const {isMade, logs, committed, stored, hashes} = promise as Promised;
+    const all = [...hashes];
+    const line: PromiseLine = {
+      isMade,
+      lastIndex: logs[0].lastIndex,
+      committed,
+      stored,
+      hashes: all.slice(this.#told),
+    };
+    this.#told = all.length;
+    writeSync(1, `${JSON.stringify(line)}\n`);
+  }
+}
+
+const [, , root, number, length] = process.argv;
+const workload = WORKLOADS[Number(number)];
+const machine = {disk: new NodeDisk(root), stores: new LmdbBackendOpener(root)};
+await workload.run(new MemberRig(machine, new TellingRecorder(), workload.birth), Number(length));
