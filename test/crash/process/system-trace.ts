@@ -7,7 +7,7 @@ import type {DiskEvent, FileId} from '../disk-event.ts';
 import {Recorder} from '../recording-disk.ts';
 
 const CALLS =
-  'openat,close,lseek,pwrite64,pwritev,write,writev,fsync,fdatasync,msync,ftruncate,rename,unlink,unlinkat,mkdir,rmdir';
+  'clone,clone3,openat,close,lseek,pwrite64,pwritev,write,writev,fsync,fdatasync,msync,ftruncate,rename,unlink,unlinkat,mkdir,rmdir';
 
 export const straceArguments = (output: string): string[] => [
   '-f',
@@ -35,11 +35,12 @@ interface OpenFile {
 
 /** @param root of the disk; what happens elsewhere is left out. Lines on the standard output become promises. */
 export async function readTrace(output: string, root: string): Promise<readonly DiskEvent[]> {
+  const threads = await threadsOf(output);
   const translation = new Translation(root);
   const unfinished = new Map<string, {text: string; done: (() => void) | undefined}>();
   for await (const line of createInterface({input: createReadStream(output)})) {
     const [, thread, rest] = /^(\d+)\s+(.*)$/s.exec(line) ?? [];
-    if (thread === undefined || rest === undefined) continue;
+    if (thread === undefined || rest === undefined || !threads.has(thread)) continue;
     const resumed = /^<\.\.\. \w+ resumed>(.*)$/s.exec(rest);
     if (resumed !== null) {
       const begun = unfinished.get(thread);
@@ -54,6 +55,24 @@ export async function readTrace(output: string, root: string): Promise<readonly 
     }
   }
   return translation.recorder.events;
+}
+
+/** The threads of the first process: those that it starts have descriptors of their own. */
+async function threadsOf(output: string): Promise<ReadonlySet<string>> {
+  const madeBy = new Map<string, string>();
+  const isMakingThread = new Map<string, boolean>();
+  let first: string | undefined;
+  for await (const line of createInterface({input: createReadStream(output)})) {
+    const [, thread = ''] = /^(\d+) /.exec(line) ?? [];
+    first ??= thread;
+    if (/^\d+\s+clone3?\(/.test(line)) isMakingThread.set(thread, line.includes('CLONE_THREAD'));
+    else if (!/^\d+\s+<\.\.\. clone3? resumed>/.test(line)) continue;
+    const made = / = (\d+)$/.exec(line)?.[1];
+    if (made !== undefined && isMakingThread.get(thread)) madeBy.set(made, thread);
+  }
+  const isOfFirst = (thread: string | undefined): boolean =>
+    thread !== undefined && (thread === first || isOfFirst(madeBy.get(thread)));
+  return new Set([first ?? '', ...[...madeBy.keys()].filter(isOfFirst)]);
 }
 
 class Translation {
