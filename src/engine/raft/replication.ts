@@ -66,9 +66,13 @@ export function sendHeartbeat(state: RaftState, progress: Progress): void {
   state.send({type: 'heartbeat', from, to, term, commit, readContext});
 }
 
-/** The highest commit index that somebody does not know of, though it has the entry; 0: nobody. */
+/**
+ * The highest commit index that somebody does not know of, though it has the entry; 0: nobody, or whoever does not is
+ * told as soon as its window has room.
+ */
 export function untoldCommit(state: RaftState): Index {
   const {commit} = state.log;
+  if (commit <= state.noticeUpTo) return 0;
   for (const progress of state.tracker.all) {
     if (progress.id !== state.id && progress.owesCommit(commit)) return commit;
   }

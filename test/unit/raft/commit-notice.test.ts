@@ -1,6 +1,7 @@
 /** When followers hear of a commit: with the next entries, at once where their own clients wait, or when told to. */
 
 import {describe, expect, it} from 'vitest';
+import {RAFT_INFLIGHT_MESSAGES_MAX} from '../../../src/engine/limits.ts';
 import type {Message} from '../../../src/engine/raft/message.ts';
 import {NOTHING_POSTPONED, type Raft} from '../../../src/engine/raft/raft.ts';
 import {SmallCluster} from './small-cluster.ts';
@@ -136,6 +137,25 @@ describe('the notice of a commit', () => {
     const sent = sentBy(leader);
     expect(sent).toContainEqual(expect.objectContaining({type: 'readIndexResponse', to: 3n, index: commit}));
     expect(appends(sent)).toContainEqual({to: 3n, entries: 0, commit});
+  });
+
+  it('Ensure that what a member with a full window was to be told is not asked for again and again.', () => {
+    const {leader} = leaderWithProposal(() => {});
+    for (let i = 0; i <= RAFT_INFLIGHT_MESSAGES_MAX; i++) {
+      leader.propose(Buffer.from(`${i}`));
+      sentBy(leader);
+      acknowledge(leader, 2n);
+      sentBy(leader);
+    }
+    const {commit} = leader.status();
+    expect(leader.postponed().commit).toBe(commit);
+    leader.catchUpOn(leader.postponed());
+    expect(appends(sentBy(leader))).toEqual([{to: 2n, entries: 0, commit}]);
+    expect(leader.postponed()).toBe(NOTHING_POSTPONED);
+
+    // It hears of the commit with what its window has room for again.
+    acknowledge(leader, 3n);
+    expect(appends(sentBy(leader))).toContainEqual(expect.objectContaining({to: 3n, commit}));
   });
 
   it('Ensure that a follower has nothing to tell.', () => {
