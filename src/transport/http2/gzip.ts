@@ -34,13 +34,39 @@ function queue<Result>(job: () => Promise<Result>): Promise<Result> {
   return result;
 }
 
-/** Compresses where it pays; a promise for a message too large to do it at once. */
-export function packMessage(message: Uint8Array): PackedMessage | Promise<PackedMessage> {
+/** Whoever pays for a job that waits; also when nobody wants its result any more. */
+export interface JobBudget {
+  /** Counts bytes held in memory; negative: no longer. */
+  hold(bytes: number): void;
+  isOverBudget(): boolean;
+}
+
+/** Counts the message for as long as its job stands in the queue. @throws GrpcError resourceExhausted */
+function queueFor<Result>(
+  message: Uint8Array,
+  budget: JobBudget,
+  job: () => Promise<Result>,
+): Promise<Result> {
+  budget.hold(message.length);
+  if (budget.isOverBudget()) {
+    budget.hold(-message.length);
+    throw new GrpcError(GrpcStatus.resourceExhausted, 'grpc: this connection holds too much memory');
+  }
+  return queue(job).finally(() => budget.hold(-message.length));
+}
+
+/**
+ * Compresses where it pays; a promise for a message too large to do it at once.
+ * @throws GrpcError resourceExhausted: too much waits for it
+ */
+export function packMessage(message: Uint8Array, budget: JobBudget): PackedMessage | Promise<PackedMessage> {
   if (message.length < COMPRESSED_BYTES_LEAST) return {bytes: message, isCompressed: false};
   if (message.length <= GZIP_INLINE_BYTES_MAX) {
     return {bytes: zlib().gzipSync(message, {level: 1}), isCompressed: true};
   }
-  return queue(
+  return queueFor(
+    message,
+    budget,
     () =>
       new Promise((resolve, reject) => {
         zlib().gzip(message, {level: 1}, (error, bytes) =>
@@ -79,9 +105,18 @@ function unpackedBytes(bytes: Uint8Array): number {
   return at < 0 ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(at, true);
 }
 
-/** As {@link unpackMessage}, off the event loop; the same errors reject. */
-export function unpackLargeMessage(bytes: Uint8Array, bytesMax: number): Promise<Uint8Array> {
-  return queue(
+/**
+ * As {@link unpackMessage}, off the event loop; the same errors reject.
+ * @throws GrpcError resourceExhausted: too much waits for it
+ */
+export function unpackLargeMessage(
+  bytes: Uint8Array,
+  bytesMax: number,
+  budget: JobBudget,
+): Promise<Uint8Array> {
+  return queueFor(
+    bytes,
+    budget,
     () =>
       new Promise((resolve, reject) => {
         zlib().gunzip(bytes, {maxOutputLength: Math.max(1, bytesMax)}, (error, unpacked) =>

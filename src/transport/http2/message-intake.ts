@@ -5,11 +5,13 @@
 
 import {compactBytes} from '../../engine/lib/bytes.ts';
 import {type MessageEncoding, MessageReader} from './grpc-message.ts';
-import {unpackLargeMessage, unpackSmallMessage} from './gzip.ts';
+import {type JobBudget, unpackLargeMessage, unpackSmallMessage} from './gzip.ts';
 
 export interface MessageIntakeOptions {
   readonly bytesMax: number;
   readonly encoding: MessageEncoding;
+  /** Pays for the message that is being unpacked. */
+  readonly budget: JobBudget;
   readonly deliver: (message: Uint8Array) => void;
   /** A message that waited has been delivered, and what had come behind it was read. */
   readonly resumed: () => void;
@@ -34,7 +36,7 @@ export class MessageIntake {
     return this.#isWaiting;
   }
 
-  /** Memory held for messages that are not delivered yet, bytes. */
+  /** Memory held for messages that are not delivered yet, bytes, but for one that is being unpacked. */
   get heldBytes(): number {
     return this.#reader.heldBytes + this.#waitingBytes;
   }
@@ -43,7 +45,7 @@ export class MessageIntake {
     return this.#reader.isAtBoundary;
   }
 
-  /** @throws GrpcError as MessageReader does; internal for what does not unpack */
+  /** @throws GrpcError as MessageReader does; internal for what does not unpack; resourceExhausted */
   push(chunk: Buffer, start: number, end: number): void {
     const at = this.#isWaiting ? start : this.#reader.push(chunk, start, end, this.#take);
     if (at < end) this.#keep(chunk.subarray(at, end));
@@ -61,8 +63,7 @@ export class MessageIntake {
 
   #unpack(message: Uint8Array): void {
     this.#isWaiting = true;
-    this.#waitingBytes += message.length;
-    unpackLargeMessage(message, this.#options.bytesMax)
+    unpackLargeMessage(message, this.#options.bytesMax, this.#options.budget)
       .then((unpacked) => {
         this.#isWaiting = false;
         this.#waitingBytes = 0;

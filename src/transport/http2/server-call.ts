@@ -158,7 +158,8 @@ export class ServerCall extends Stream implements Call {
     this.#isLastPiece = isLast;
     this.#intake ??= new MessageIntake({
       bytesMax: this.#context.maxReceiveBytes,
-      encoding: this.#head.encoding === 'gzip' ? 'gzip' : 'identity',
+      encoding: this.#isGzip ? 'gzip' : 'identity',
+      budget: this.connection,
       deliver: (message) => this.#receiveMessage(message, this.#isLastPiece),
       resumed: () => this.#intakeResumed(),
       failed: (error) => this.#fail(error),
@@ -349,7 +350,7 @@ export class ServerCall extends Stream implements Call {
   }
 
   #pack(message: Uint8Array | MessageParts): Packed | Promise<PackedMessage> {
-    return this.#isGzip && message instanceof Uint8Array ? packMessage(message) : message;
+    return this.#isGzip && message instanceof Uint8Array ? packMessage(message, this.connection) : message;
   }
 
   #send(message: Packed): boolean {

@@ -1,6 +1,8 @@
 /** What a connection may make the server hold when all of them hold much, and when its client does not read. */
 
-import {afterEach, describe, expect, it} from 'vitest';
+import {randomBytes} from 'node:crypto';
+import {gzipSync} from 'node:zlib';
+import {afterEach, describe, expect, it, vi} from 'vitest';
 import type {Logger} from '../../../src/engine/ports.ts';
 import {Deadlines} from '../../../src/transport/http2/deadlines.ts';
 import type {GrpcMethod} from '../../../src/transport/http2/grpc-method.ts';
@@ -49,22 +51,31 @@ function open(budget: {heldBytes: number; orphans: number}, heldBytesPerConnecti
   opened.push(connection);
   socket.emit('data', Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(4, 0, 0)]));
   const encoder = new HpackEncoder(0);
-  const headers = (id: number, path: string): Buffer => {
+  const headers = (id: number, path: string, encoding: string): Buffer => {
     encoder.begin();
     for (const [name, value] of [
       [':method', 'POST'],
       [':scheme', 'http'],
       [':path', path],
       ['content-type', 'application/grpc'],
+      ['grpc-encoding', encoding],
     ]) {
       encoder.add(name, value, 'plain');
     }
     return frame(1, 4, id, Buffer.from(encoder.end()));
   };
   /** One whole call with a request of this many bytes. */
-  const call = (id: number, path: string, bytes = 0): void => {
-    const message = Buffer.concat([Buffer.from([0]), uint32(bytes), Buffer.alloc(bytes)]);
-    const pieces = [headers(id, path)];
+  const call = (id: number, path: string, bytes = 0): void =>
+    send(
+      id,
+      headers(id, path, 'identity'),
+      Buffer.concat([Buffer.from([0]), uint32(bytes), Buffer.alloc(bytes)]),
+    );
+  /** The same, compressed, as its answer will be. */
+  const callPacked = (id: number, path: string, request: Uint8Array): void =>
+    send(id, headers(id, path, 'gzip'), Buffer.concat([Buffer.from([1]), uint32(request.length), request]));
+  const send = (id: number, head: Buffer, message: Buffer): void => {
+    const pieces = [head];
     for (let at = 0; at < message.length; at += 16_000) {
       const end = Math.min(message.length, at + 16_000);
       pieces.push(frame(0, end === message.length ? 1 : 0, id, message.subarray(at, end)));
@@ -72,7 +83,7 @@ function open(budget: {heldBytes: number; orphans: number}, heldBytesPerConnecti
     socket.emit('data', Buffer.concat(pieces));
   };
   const reset = (id: number): void => void socket.emit('data', frame(3, 0, id, uint32(8)));
-  return {socket, connection, call, reset};
+  return {socket, connection, call, callPacked, reset};
 }
 
 /** Codes of the RST_STREAM frames written, by stream. */
@@ -123,6 +134,25 @@ describe('budget of a connection', () => {
     expect([...(await resets(socket))]).toEqual([[5, CALM]]);
     expect(connection.heldBytes).toBe(2 * MIB);
   });
+
+  it.each([
+    ['answers that wait to be compressed', '/s/large', gzipSync('')],
+    ['requests that wait to be unpacked', '/s/hang', gzipSync(randomBytes(MIB))],
+  ])(
+    'Ensure that %s count until their turn has come, although their calls are gone.',
+    async (_what, path, request) => {
+      const {connection, callPacked, reset} = open({heldBytes: 0, orphans: 0}, 3.5 * MIB);
+      for (let id = 1; id <= 15; id += 2) {
+        callPacked(id, path, request);
+        // A handler that runs has answered; no job can have ended.
+        for (let i = 0; i < 10; i++) await Promise.resolve();
+        reset(id);
+      }
+      expect(connection.heldBytes).toBeGreaterThan(1.9 * MIB);
+      expect(connection.heldBytes).toBeLessThan(3.5 * MIB);
+      await vi.waitFor(() => expect(connection.heldBytes).toBe(0), {timeout: 30_000});
+    },
+  );
 
   it('Ensure that who does not take the answers to its frames is not read, until it does.', async () => {
     const {socket, call} = open({heldBytes: 0, orphans: 0});
