@@ -57,6 +57,7 @@ describe('a start after damage', () => {
       while (end > 0 && bytes[end - 1] === 0) end--;
       // Not zeros, not a torn end: it may have been acknowledged.
       member.disk.tamper(path, end - 60, Buffer.alloc(8, 0x5a));
+      member.isDamaged = true;
       member.start();
       await world.until(() => member.replica !== undefined, 'it opens');
       expect(member.replica?.loop.status().probation).toBeGreaterThan(0);
