@@ -125,6 +125,8 @@ class ExportProcess {
     // Read from the start: what is left in the pipe of a process that has ended, Node throws away.
     this.#output = this.#child.stdout?.pipe(new PassThrough()) ?? Readable.from([]);
     this.#child.stdout?.on('error', (error) => this.#output.destroy(error));
+    // Whoever reads it is told; nobody may have begun yet.
+    this.#output.on('error', () => undefined);
     this.#child.on('message', (message: ExportMessage) => {
       if (message.type === 'failed') this.#failure ??= new EngineError(message.failure);
       else this.#messages.push(message);

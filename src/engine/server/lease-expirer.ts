@@ -222,8 +222,10 @@ export class LeaseExpirer {
       if (leading.deadlines.get(id) === deadline)
         leading.expiries.set(deadline.expiry, this.#options.clock.monotonicMs() + LEASE_EXPIRY_INTERVAL_MS);
     };
-    const failed = () => {
+    const failed = (error: unknown) => {
       landed();
+      // A client was first.
+      if (error instanceof EngineError && error.code === 'leaseNotFound') return this.#goOn(leading);
       leading.revokesFromMs = this.#options.clock.monotonicMs() + LEASE_EXPIRY_INTERVAL_MS;
     };
     this.#options.propose({type: 'leaseRevoke', id, proposerTerm: leading.term}).then(() => {

@@ -113,6 +113,7 @@ export class Leases {
         const leftMs = Math.max(1, untilMs - clock.monotonicMs());
         return await network.call(leader, call, Math.min(PEER_CALL_TIMEOUT_MS, leftMs));
       } catch (error) {
+        if (!(error instanceof EngineError)) throw error;
         // Of `stopped`, too: it may be the leader that stops. When this member does, `confirm` says so.
         if (clock.monotonicMs() + pauseMs >= untilMs) throw error;
         await new Promise<void>((resolve) => void clock.after(pauseMs, resolve));

@@ -118,6 +118,8 @@ export class PlainCall extends Stream {
       if (!this.isClosed) this.connection.resetStream(this.id, ErrorCode.noError, 'answered early');
     };
     this.#lingering = setTimeout(end, ANSWERED_EARLY_MS);
+    // No reason to keep a process that stops.
+    this.#lingering.unref();
   }
 
   protected trailers(): Buffer {

@@ -1,4 +1,5 @@
 import {beforeEach, describe, expect, it} from 'vitest';
+import {EngineError} from '../../../src/engine/errors.ts';
 import {
   LEASE_CHECKPOINTS_IN_FLIGHT_MAX,
   LEASE_REVOKES_IN_FLIGHT_MAX,
@@ -13,6 +14,8 @@ let clock: SimulatedClock;
 let leases: Map<bigint, LeaseRecord>;
 let proposed: Command[];
 let fails: boolean;
+/** Leases that are gone when their revoke is applied. */
+let gone: Set<bigint>;
 let expirer: LeaseExpirer;
 
 beforeEach(() => {
@@ -20,6 +23,7 @@ beforeEach(() => {
   leases = new Map();
   proposed = [];
   fails = false;
+  gone = new Set();
   expirer = new LeaseExpirer({
     clock,
     leases: () => leases.values(),
@@ -27,6 +31,9 @@ beforeEach(() => {
     propose: async (command) => {
       proposed.push(command);
       if (fails) throw new Error('no leader');
+      if (command.type === 'leaseRevoke' && gone.has(command.id)) {
+        throw new EngineError({code: 'leaseNotFound'});
+      }
     },
   });
 });
@@ -97,6 +104,18 @@ describe('lease expirer', () => {
     ]);
     await renew(1n);
     expect(proposed).toHaveLength(1);
+  });
+
+  it('Ensure that a lease that a client has just revoked holds up no other.', async () => {
+    gone.add(1n);
+    expirer.lead(3);
+    grant(1n, 2);
+    await clock.advance(100);
+    grant(2n, 2);
+    await clock.advance(1_900);
+    expect(revokes()).toHaveLength(1);
+    await clock.advance(100);
+    expect(revokes().at(-1)).toMatchObject({id: 2n});
   });
 
   it('Ensure that a failed revoke is tried again, and one under way is not doubled.', async () => {
