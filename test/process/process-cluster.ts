@@ -19,10 +19,12 @@ export class ProcessCluster {
     program: Program;
     size: number;
     extraArguments?: readonly string[];
+    /** Where its folder is made; the system's folder for temporary files when absent. */
+    parent?: string;
     wrapper?: (name: string, folder: string) => readonly string[];
   }): Promise<ProcessCluster> {
-    const {program, size, extraArguments = [], wrapper} = options;
-    const folder = mkdtempSync(join(tmpdir(), `${program}-cluster-`));
+    const {program, size, extraArguments = [], parent = tmpdir(), wrapper} = options;
+    const folder = mkdtempSync(join(parent, `${program}-cluster-`));
     const ports = await freePorts(2 * size);
     const names = Array.from({length: size}, (_, i) => `m${i + 1}`);
     const initialCluster = names.map((name, i) => `${name}=http://127.0.0.1:${ports[2 * i + 1]}`).join(',');

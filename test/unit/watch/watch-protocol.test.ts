@@ -1,5 +1,6 @@
 import {describe, expect, it} from 'vitest';
 import {WatchFilter} from '../../../src/engine/watch/watch-request.ts';
+import {deleteOf, putOf} from '../state-machine/machine.ts';
 import {WatchedMachine} from './hub.ts';
 
 describe('watch protocol', () => {
@@ -149,6 +150,20 @@ describe('watch protocol', () => {
       '3 r5 put c=1@5',
       '2 r6 del c@6',
     ]);
+  });
+
+  it('Ensure that a key that is deleted and put in one revision is new, without a previous value, live and later.', () => {
+    const watched = new WatchedMachine();
+    watched.put('a', '1');
+    const live = watched.stream();
+    live.create('a', {prevKv: true});
+    const success = [{requestDeleteRange: deleteOf('a', '\0')}, {requestPut: putOf('a', '2')}];
+    watched.apply({type: 'txn', request: {compare: [], success, failure: []}});
+    const later = watched.stream();
+    later.create('a', {prevKv: true, startRevision: 3});
+    watched.catchUp();
+    expect(live.texts()).toEqual(['0 r2 created', '0 r3 del a@3 was 1, put a=2@3']);
+    expect(later.texts()).toEqual(['0 r3 created', '0 r3 del a@3 was 1, put a=2@3']);
   });
 
   it('Ensure that the events of one revision come together, and split only for who accepts fragments.', () => {

@@ -146,6 +146,8 @@ export class MvccStore {
 
   /** What `kv`'s key was just before that change; undefined if it was not there or may be deleted by a compaction. */
   previous(kv: KeyValue): KeyValue | undefined {
+    // It may have been deleted within that revision: what was before then is the deletion's to tell.
+    if (kv.createRevision === kv.modRevision) return undefined;
     const at = kv.modRevision - 1;
     return at < this.#historyStart ? undefined : this.reader.get(keyTextOf(kv), at);
   }

@@ -1,0 +1,112 @@
+/**
+ * The same random operations to Debian's etcd and to kvd: both have to answer the same, to bring the same events to
+ * watches, and to hash to the same at checkpoints. What differs is told with the operation that it began with.
+ */
+
+import {existsSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {ProcessCluster} from '../../process/process-cluster.ts';
+import {type Answer, differenceOf, shownBytes} from './answer.ts';
+import {Player} from './player.ts';
+import {type Operation, randomOperation} from './random-operation.ts';
+
+export interface DifferentialOptions {
+  readonly seed: number;
+  readonly members: 1 | 3;
+  /** Numbers of the operations that are played. */
+  readonly numbers: readonly number[];
+  /** Told after each checkpoint. */
+  readonly onCheckpoint?: (played: number) => void;
+}
+
+export interface Difference {
+  /** The operation whose answers differ; for events and hashes the last one before them. */
+  readonly number: number;
+  readonly operation: string;
+  readonly etcd: string;
+  readonly kvd: string;
+}
+
+/** Operations between two checkpoints. */
+const CHECKPOINT_OPERATIONS = 2_000;
+/** Checkpoints between two leases that are left to expire: each takes seconds. */
+const EXPIRE_CHECKPOINTS = 50;
+/** Memory for disks, where there is one: the disk's speed is no part of the question. */
+const MEMORY_FOLDER = '/dev/shm';
+
+export async function runDifferential(options: DifferentialOptions): Promise<Difference | undefined> {
+  const {members} = options;
+  const parent = existsSync(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir();
+  const clusters = await Promise.all(
+    (['etcd', 'kvd'] as const).map((program) => ProcessCluster.start({program, size: members, parent})),
+  );
+  const players = clusters.map((cluster) => new Player(cluster));
+  try {
+    for (const player of players) await player.open();
+    return await playAll(options, players);
+  } finally {
+    for (const player of players) player.close();
+    for (const cluster of clusters) await cluster.destroy();
+  }
+}
+
+async function playAll(
+  {seed, numbers, onCheckpoint}: DifferentialOptions,
+  players: readonly Player[],
+): Promise<Difference | undefined> {
+  for (let at = 0, checkpoints = 1; at < numbers.length; at += CHECKPOINT_OPERATIONS, checkpoints++) {
+    const part = numbers.slice(at, at + CHECKPOINT_OPERATIONS).map((number) => randomOperation(seed, number));
+    const [etcd, kvd] = await Promise.all(players.map((player) => player.play(part)));
+    const difference = compareAnswers(part, etcd, kvd) ?? (await compareStores(part, players));
+    if (difference !== undefined) return difference;
+    if (checkpoints % EXPIRE_CHECKPOINTS === 1) {
+      const told = await Promise.all(players.map((player) => player.expire()));
+      if (told[0] !== told[1]) return differing(part, 'the end of a lease', told);
+    }
+    onCheckpoint?.(at + part.length);
+  }
+  return undefined;
+}
+
+function compareAnswers(
+  operations: readonly Operation[],
+  etcd: readonly Answer[],
+  kvd: readonly Answer[],
+): Difference | undefined {
+  for (const [place, operation] of operations.entries()) {
+    const {number, method} = operation;
+    const differs = differenceOf({method, answer: etcd[place]}, {method, answer: kvd[place]});
+    if (differs === undefined) continue;
+    return {number, operation: describeOperation(operation, etcd[place]), etcd: differs[0], kvd: differs[1]};
+  }
+  return undefined;
+}
+
+async function compareStores(
+  operations: readonly Operation[],
+  players: readonly Player[],
+): Promise<Difference | undefined> {
+  const number = operations.at(-1)?.number ?? 0;
+  const collect = (player: Player) => player.checkpoint(number).catch((error: Error) => [error.message]);
+  const [etcd, kvd] = await Promise.all(players.map(collect));
+  const place = Array.from({length: Math.max(etcd.length, kvd.length)}).findIndex(
+    (_, n) => etcd[n] !== kvd[n],
+  );
+  const broken = [...etcd, ...kvd].find((line) => /^watch \d+ (?:\(|brought)|^not within/.test(line));
+  if (place < 0 && broken === undefined) return undefined;
+  const at = Math.max(0, place);
+  return differing(operations, 'events and hashes', [`${etcd[at]}`, `${kvd[at]}`]);
+}
+
+function differing(
+  operations: readonly Operation[],
+  what: string,
+  [etcd, kvd]: readonly string[],
+): Difference {
+  return {number: operations.at(-1)?.number ?? 0, operation: what, etcd, kvd};
+}
+
+function describeOperation({method, request}: Operation, answer: Answer): string {
+  const revision = 'revision' in answer ? answer.revision : 0;
+  return `${method} ${JSON.stringify(request(revision), shownBytes)} (revisions counted from ${revision})`;
+}
