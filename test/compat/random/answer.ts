@@ -12,6 +12,8 @@ export type Answer =
 /** The header comes first in every answer: its field's number is 1. */
 const HEADER_TAG = 0x0a;
 const REVISION_TAG = 0x18;
+/** What came on these is kept as text. */
+const STREAMS = new Set(['Watch/Watch', 'Lease/LeaseKeepAlive']);
 
 export function answerOf(bytes: Buffer): Answer {
   if (bytes[0] !== HEADER_TAG) return {revision: 0, body: bytes};
@@ -56,12 +58,13 @@ export function differenceOf(first: Told, second: Told): [first: string, second:
   if (a.revision === b.revision && a.body.equals(b.body)) return undefined;
   const [textA, textB] = [describeAnswer(first), describeAnswer(second)];
   // Newer versions have fields that the older ones lack.
-  const common = commonFields(textA, textB);
+  const common = STREAMS.has(first.method) ? undefined : commonFields(textA, textB);
   return common !== undefined && common[0] === common[1] ? undefined : [textA, textB];
 }
 
 export function describeAnswer({method, answer}: Told): string {
   if ('error' in answer) return answer.error;
+  if (STREAMS.has(method)) return answer.body.toString();
   const message = decodeAnswer(`etcdserverpb.${method}`, answer.body);
   return JSON.stringify({revision: answer.revision, ...withoutOwn(method, message)}, shownBytes);
 }
@@ -74,8 +77,7 @@ function withoutOwn(method: string, {header: _, ...message}: Message): Message {
       TTL: Number(message.TTL) > 0 ? 'alive' : message.TTL,
       keys: message.keys.map((key: Buffer) => key.toString('latin1')).sort(),
     };
-  if (method === 'Lease/LeaseLeases')
-    return {leases: message.leases.map(({ID}: {ID: string}) => ID).sort()};
+  if (method === 'Lease/LeaseLeases') return {leases: message.leases.map(({ID}: {ID: string}) => ID).sort()};
   return message;
 }
 

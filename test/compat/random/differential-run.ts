@@ -31,6 +31,7 @@ export interface Difference {
 const CHECKPOINT_OPERATIONS = 2_000;
 /** Checkpoints between two leases that are left to expire: each takes seconds. */
 const EXPIRE_CHECKPOINTS = 50;
+const NOT_ASKED: Answer = {error: 'not asked any more'};
 /** Memory for disks, where there is one: the disk's speed is no part of the question. */
 const MEMORY_FOLDER = '/dev/shm';
 
@@ -41,10 +42,14 @@ export async function runDifferential(options: DifferentialOptions): Promise<Dif
     (['etcd', 'kvd'] as const).map((program) => ProcessCluster.start({program, size: members, parent})),
   );
   const players = clusters.map((cluster) => new Player(cluster));
+  // The client notes the stack of every call, and of every refusal: a good part of what a call costs.
+  const {stackTraceLimit} = Error;
+  Error.stackTraceLimit = 0;
   try {
     for (const player of players) await player.open();
     return await playAll(options, players);
   } finally {
+    Error.stackTraceLimit = stackTraceLimit;
     for (const player of players) player.close();
     for (const cluster of clusters) await cluster.destroy();
   }
@@ -75,9 +80,10 @@ function compareAnswers(
 ): Difference | undefined {
   for (const [place, operation] of operations.entries()) {
     const {number, method} = operation;
-    const differs = differenceOf({method, answer: etcd[place]}, {method, answer: kvd[place]});
+    const [a, b] = [etcd[place] ?? NOT_ASKED, kvd[place] ?? NOT_ASKED];
+    const differs = differenceOf({method, answer: a}, {method, answer: b});
     if (differs === undefined) continue;
-    return {number, operation: describeOperation(operation, etcd[place]), etcd: differs[0], kvd: differs[1]};
+    return {number, operation: describeOperation(operation, a), etcd: differs[0], kvd: differs[1]};
   }
   return undefined;
 }

@@ -4,7 +4,7 @@
  */
 
 import {once} from 'node:events';
-import type {ClientDuplexStream, ServiceError} from '@grpc/grpc-js';
+import {type ClientDuplexStream, type ServiceError, status} from '@grpc/grpc-js';
 import {eventually} from '../../process/eventually.ts';
 import type {ProcessCluster} from '../../process/process-cluster.ts';
 import {type Message, RawGrpc} from '../../process/raw-grpc.ts';
@@ -25,6 +25,9 @@ export class Player {
   /** Of each kind, how many are in flight. */
   readonly #inFlight = {free: 0, read: 0};
   #wake: () => void = () => {};
+  #isLost = false;
+  /** What the watches brought before a compaction: it would end those that are behind. */
+  #brought: string[] = [];
 
   constructor(cluster: ProcessCluster) {
     this.#clients = cluster.members.map(({endpoint}) => new RawGrpc(endpoint));
@@ -43,12 +46,13 @@ export class Player {
     for (const client of this.#clients) client[Symbol.dispose]();
   }
 
-  /** @returns the answers, in the order of the operations */
+  /** @returns the answers, in the order of the operations; none behind the first that the server could not take */
   async play(operations: readonly Operation[]): Promise<Answer[]> {
     const answers: Answer[] = new Array(operations.length);
     const inFlight = this.#inFlight;
     for (const [place, operation] of operations.entries()) {
       const {mode} = operation;
+      if (this.#isLost) break;
       if (mode === 'free' || mode === 'read') {
         await this.#until(() => inFlight.free + inFlight.read < IN_FLIGHT_MAX);
         inFlight[mode]++;
@@ -71,7 +75,7 @@ export class Player {
    * @returns lines that have to be the same on both servers
    */
   async checkpoint(number: number): Promise<string[]> {
-    const lines = await this.#watches.collect(this.#revision);
+    const lines = [...this.#brought.splice(0), ...(await this.#watches.collect(this.#revision))];
     this.#watches.forgetBelow(this.#compactRevision);
     const back = Math.min(number % 50, Math.max(0, this.#revision - this.#compactRevision - 1));
     for (const revision of new Set([this.#revision, this.#revision - back])) {
@@ -108,17 +112,21 @@ export class Player {
     const {number, method} = operation;
     const request = this.requestOf(operation);
     try {
+      if (method === 'KV/Compact') this.#brought.push(...(await this.#watches.collect(this.#revision)));
       if (method === 'Watch/Watch') {
         const told = await this.#watches.create(number, request, this.#compactRevision);
         return {revision: 0, body: Buffer.from(told)};
       }
       const bytes =
-        method === 'Lease/LeaseKeepAlive' ? await this.#renew(request) : await this.#unary(operation, request);
+        method === 'Lease/LeaseKeepAlive'
+          ? await this.#renew(request)
+          : await this.#unary(operation, request);
       const answer = answerOf(bytes);
       if ('revision' in answer && answer.revision > this.#revision) this.#revision = answer.revision;
       if (method === 'KV/Compact') this.#compactRevision = request.revision;
       return answer;
     } catch (error) {
+      this.#isLost ||= (error as ServiceError).code === status.UNAVAILABLE;
       return refusalOf(error as ServiceError);
     }
   }

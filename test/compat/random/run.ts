@@ -31,7 +31,11 @@ const difference = await runDifferential({
   },
 });
 if (difference === undefined) {
-  console.log(`seed ${seed}: ${operations} operations alike, ${rate(operations)} per second`);
+  const {user, system} = process.cpuUsage();
+  console.log(
+    `seed ${seed}: ${operations} operations alike, ${rate(operations)} per second, ` +
+      `${((user + system) / 1_000_000).toFixed(1)} s of the processor for the clients alone`,
+  );
 } else {
   process.exitCode = 1;
   tell(difference);

@@ -1,0 +1,37 @@
+/** CI's share of the random differential run; `npm run differential` is the same without bounds. */
+
+import {describe, expect, it} from 'vitest';
+import {runDifferential} from './differential-run.ts';
+import {shrink} from './shrink.ts';
+
+/** A minute of it: at about a thousand a second while other work shares the two cores. */
+const OPERATIONS = 60_000;
+/** Busier ones take longer. */
+const TIMEOUT_MS = 600_000;
+
+const numbersTo = (count: number): number[] => Array.from({length: count}, (_, number) => number);
+
+describe('random operations', () => {
+  it(
+    `Ensure that ${OPERATIONS} of them get the same answers, events and hashes from etcd and from kvd.`,
+    async () => {
+      expect(await runDifferential({seed: 1, members: 1, numbers: numbersTo(OPERATIONS)})).toBeUndefined();
+    },
+    TIMEOUT_MS,
+  );
+
+  it('Ensure that clusters of three answer alike, whichever member is asked.', async () => {
+    expect(await runDifferential({seed: 2, members: 3, numbers: numbersTo(4_000)})).toBeUndefined();
+  });
+
+  it('Ensure that a difference is shrunk to the operations that it needs.', async () => {
+    let runs = 0;
+    const fails = async (numbers: readonly number[]) => {
+      runs++;
+      return numbers.includes(411) && numbers.includes(873);
+    };
+    const untilMs = Number.POSITIVE_INFINITY;
+    expect(await shrink(numbersTo(1_000), {fails, untilMs})).toEqual([411, 873]);
+    expect(runs).toBeLessThan(200);
+  });
+});

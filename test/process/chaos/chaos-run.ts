@@ -1,0 +1,161 @@
+/** One run: a cluster, clients, watchers, leases and faults; then peace, and everything is checked. */
+
+import {LeaseBook} from '../../simulator/lease-book.ts';
+import {SeededRandom} from '../../simulator/seeded-random.ts';
+import {membersAgree} from '../agreement.ts';
+import {EtcdCalls} from '../etcd-calls.ts';
+import {eventually} from '../eventually.ts';
+import {type Message, RawGrpc} from '../raw-grpc.ts';
+import {CHAOS_KEYS, ChaosClient} from './chaos-client.ts';
+import {ChaosCluster} from './chaos-cluster.ts';
+import {ChaosFaults, type FaultKind} from './chaos-faults.ts';
+import {ChaosHistory, type TruthEvent, truthEventOf} from './chaos-history.ts';
+import {ChaosLeases, LEASE_PREFIX} from './chaos-leases.ts';
+import {ChaosWatcher} from './chaos-watcher.ts';
+
+export interface ChaosOptions {
+  readonly seed: number;
+  readonly members: number;
+  /** How long clients and faults go on, milliseconds. */
+  readonly lastsMs: number;
+}
+
+export interface ChaosReport {
+  readonly violations: readonly string[];
+  readonly answered: number;
+  readonly unknown: number;
+  readonly perSecond: number;
+  readonly faults: ReadonlyMap<FaultKind, number>;
+  readonly hasSmallDisks: boolean;
+  readonly revision: number;
+  readonly watchEvents: number;
+  readonly resumed: number;
+  readonly leases: number;
+  readonly expired: number;
+  readonly undecidedParts: number;
+}
+
+const CLIENTS = 48;
+const WATCHERS = 6;
+const LEASE_CLIENTS = 6;
+/** A lease's TTL, two elections, and what a busy machine takes. */
+const LEASES_GONE_MS = 20_000;
+const HEALED_MS = 60_000;
+
+export async function runChaos({seed, members: size, lastsMs}: ChaosOptions): Promise<ChaosReport> {
+  const cluster = await ChaosCluster.start(size);
+  try {
+    return await new Run(cluster, seed).run(lastsMs);
+  } finally {
+    await cluster.destroy();
+  }
+}
+
+class Run {
+  readonly #cluster: ChaosCluster;
+  readonly #history = new ChaosHistory(CHAOS_KEYS);
+  readonly #violations: string[] = [];
+  readonly #book: LeaseBook;
+  readonly #clients: readonly ChaosClient[];
+  readonly #leases: readonly ChaosLeases[];
+  readonly #watchers: readonly ChaosWatcher[];
+  readonly #faults: ChaosFaults;
+
+  constructor(cluster: ChaosCluster, seed: number) {
+    this.#cluster = cluster;
+    const {endpoints} = cluster;
+    const randomOf = (n: number) => new SeededRandom(seed * 1_000 + n);
+    const times = <Made>(count: number, make: (n: number) => Made) =>
+      Array.from({length: count}, (_, n) => make(n));
+    const violate = (invariant: string, detail: string) => this.#violations.push(`${invariant}: ${detail}`);
+    this.#book = new LeaseBook(() => performance.now(), violate);
+    this.#clients = times(CLIENTS, (n) => {
+      const options = {name: `c${n}`, random: randomOf(n), history: this.#history, endpoints};
+      return new ChaosClient(options);
+    });
+    this.#leases = times(
+      LEASE_CLIENTS,
+      (n) => new ChaosLeases({random: randomOf(100 + n), book: this.#book, endpoints}),
+    );
+    this.#watchers = times(WATCHERS, (n) => {
+      const from = n === 0 ? LEASE_PREFIX : n === 1 ? 'k' : `k${n * 4}`;
+      const onEvent = n === 0 ? (event: TruthEvent) => this.#leaseEvent(event) : undefined;
+      const to = n === 0 ? 'lease0' : n === 1 ? 'l' : `k${n * 4 + 4}`;
+      const base = {name: `watch ${from}`, from, to, random: randomOf(200 + n), endpoints};
+      return new ChaosWatcher({...base, ...(onEvent && {onEvent})});
+    });
+    this.#faults = new ChaosFaults(cluster, randomOf(300));
+  }
+
+  async run(lastsMs: number): Promise<ChaosReport> {
+    const actors = [...this.#clients, ...this.#leases];
+    const startedMs = performance.now();
+    const running = [...actors, this.#faults].map((actor) => actor.run());
+    const turn = setInterval(() => this.#watchers[1].reconnect(), 5_000);
+    await new Promise((resolve) => setTimeout(resolve, lastsMs));
+    clearInterval(turn);
+    for (const actor of [...actors, this.#faults]) actor.stop();
+    await Promise.all(running);
+    const seconds = (performance.now() - startedMs) / 1_000;
+    await this.#heal();
+    const truth = await this.#truth();
+    for (const watcher of this.#watchers) await watcher.finish(truth);
+    this.#history.check(truth);
+    const {answered, unknown, undecidedParts} = this.#history;
+    return {
+      violations: [
+        ...this.#violations,
+        ...this.#history.violations,
+        ...this.#watchers.flatMap(({violations}) => violations),
+      ],
+      answered,
+      unknown,
+      undecidedParts,
+      perSecond: Math.round(answered / seconds),
+      faults: this.#faults.counts,
+      hasSmallDisks: this.#cluster.hasSmallDisks,
+      revision: truth.at(-1)?.revision ?? 1,
+      watchEvents: this.#watchers.reduce((sum, {events}) => sum + events.length, 0),
+      resumed: this.#watchers.reduce((sum, {resumed}) => sum + resumed, 0),
+      leases: this.#leases.reduce((sum, {granted}) => sum + granted, 0),
+      expired: this.#book.expired,
+    };
+  }
+
+  /** All members serve and agree, and every lease that nobody renews is gone. */
+  async #heal(): Promise<void> {
+    const {members} = this.#cluster;
+    for (const member of members) if (!member.isRunning) member.spawn();
+    await Promise.all(members.map((member) => member.ready(HEALED_MS)));
+    using calls = new EtcdCalls(members[0].endpoint);
+    const areGone = async () => (await calls.prefix(LEASE_PREFIX)).size === 0;
+    await eventually(areGone, {timeoutMs: LEASES_GONE_MS, what: 'the end of all leases'}).catch(
+      (error: Error) => this.#violations.push(`leases: ${error.message}`),
+    );
+    await membersAgree(members);
+  }
+
+  /** Everything that happened, in order, from a member that agrees with all others. */
+  async #truth(): Promise<TruthEvent[]> {
+    const [{endpoint}] = this.#cluster.members;
+    using calls = new EtcdCalls(endpoint);
+    const revision = await calls.revision();
+    using client = new RawGrpc(endpoint);
+    const call = client.bidi('etcdserverpb.Watch/Watch');
+    const events: TruthEvent[] = [];
+    call.on('error', () => {});
+    call.on('data', (response: Message) => {
+      for (const event of response.events) events.push(truthEventOf(event));
+    });
+    const everything = {key: Buffer.from('\0'), range_end: Buffer.from('\0'), start_revision: 1};
+    call.write({create_request: everything});
+    const isWhole = () => (events.at(-1)?.revision ?? 1) >= revision;
+    await eventually(isWhole, {timeoutMs: HEALED_MS, what: 'everything that happened'});
+    call.cancel();
+    return events;
+  }
+
+  #leaseEvent({key, kv}: TruthEvent): void {
+    if (kv === undefined) this.#book.gone(BigInt(key.slice(LEASE_PREFIX.length)), {isExpired: true});
+  }
+}

@@ -1,0 +1,105 @@
+/** CI's share of chaos on real processes; `npm run chaos` goes on for as long as asked. */
+
+import {describe, expect, it} from 'vitest';
+import {putOf, rangeOf} from '../../simulator/requests.ts';
+import {EtcdCalls} from '../etcd-calls.ts';
+import {eventually} from '../eventually.ts';
+import {CHAOS_KEYS} from './chaos-client.ts';
+import {ChaosCluster} from './chaos-cluster.ts';
+import {ChaosHistory, type TruthEvent} from './chaos-history.ts';
+import {runChaos} from './chaos-run.ts';
+
+const LASTS_MS = 30_000;
+const TIMEOUT_MS = 300_000;
+
+describe('chaos', () => {
+  it(
+    'Ensure that members that are killed, stopped, cut off and out of space break no promise.',
+    async () => {
+      const report = await runChaos({seed: 1, members: 3, lastsMs: LASTS_MS});
+      expect(report.violations).toEqual([]);
+      expect(report.undecidedParts).toBe(0);
+      // Something must have been asked, watched, let go and broken, or nothing was shown.
+      expect(report.answered).toBeGreaterThan(500);
+      expect(report.watchEvents).toBeGreaterThan(100);
+      expect(report.expired).toBeGreaterThan(0);
+      expect([...report.faults.values()].reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(4);
+    },
+    TIMEOUT_MS,
+  );
+
+  it('Ensure that a member whose ways are cut answers nobody, until they are whole again.', async () => {
+    const cluster = await ChaosCluster.start(3);
+    try {
+      const [alone, ...others] = cluster.members.map(({options}) => options.name);
+      using calls = new EtcdCalls(cluster.members[0].endpoint);
+      await calls.put('k', 'v');
+      const ways = others.flatMap((other) => [[alone, other] as const, [other, alone] as const]);
+      for (const [from, to] of ways) cluster.relay.cut(from, to);
+      await expect(calls.get('k', {timeoutMs: 2_000})).rejects.toThrow();
+      expect((await calls.get('k', {serializable: true}))?.value.toString()).toBe('v');
+      for (const [from, to] of ways) cluster.relay.heal(from, to, false);
+      await eventually(() => calls.get('k', {timeoutMs: 2_000}), {what: 'an answer after the cut'});
+    } finally {
+      await cluster.destroy();
+    }
+  });
+});
+
+describe('history of chaos', () => {
+  const [key] = CHAOS_KEYS;
+  const header = {revision: '2'};
+  const bytes = (text: string) => Buffer.from(text);
+  const kvOf = (value: string, revision: number, version = 1) => ({
+    key: bytes(key),
+    value: bytes(value),
+    createRevision: 2,
+    modRevision: revision,
+    version,
+    lease: 0n,
+  });
+  const putAt = (revision: number, value: string, version = 1): TruthEvent => ({
+    revision,
+    key,
+    kv: kvOf(value, revision, version),
+    text: value,
+  });
+  const violationsOf = (fill: (history: ChaosHistory) => void, truth: readonly TruthEvent[]) => {
+    const history = new ChaosHistory(CHAOS_KEYS);
+    fill(history);
+    history.check(truth);
+    return history.violations.length;
+  };
+
+  it('Ensure that a lost, a moved and a doubled write are noticed, and a right one is not.', () => {
+    const fill = (history: ChaosHistory) => history.put(0, putOf(key, 'a'), {header, prev_kv: null});
+    expect(violationsOf(fill, [putAt(2, 'a')])).toBe(0);
+    expect(violationsOf(fill, [])).toBeGreaterThan(0);
+    expect(violationsOf(fill, [putAt(3, 'a')])).toBeGreaterThan(0);
+    expect(violationsOf(fill, [putAt(2, 'a'), putAt(3, 'a', 2)])).toBeGreaterThan(0);
+  });
+
+  it('Ensure that a read of what its revision does not hold, and a stale one, are noticed.', () => {
+    const read =
+      (revision: string, kvs: readonly object[], serializable = false) =>
+      (history: ChaosHistory) => {
+        history.put(0, putOf(key, 'a'), {header, prev_kv: null});
+        const answer = {header: {revision}, kvs, count: `${kvs.length}`, more: false};
+        history.range(performance.now(), rangeOf(key, '', {serializable}), answer);
+      };
+    const found = {
+      key: bytes(key),
+      value: bytes('a'),
+      create_revision: '2',
+      mod_revision: '2',
+      version: '1',
+      lease: '0',
+    };
+    const truth = [putAt(2, 'a')];
+    expect(violationsOf(read('2', [found]), truth)).toBe(0);
+    expect(violationsOf(read('2', []), truth)).toBeGreaterThan(0);
+    // As it was before a write that was acknowledged already: right only for who asked for no more.
+    expect(violationsOf(read('1', []), truth)).toBeGreaterThan(0);
+    expect(violationsOf(read('1', [], true), truth)).toBe(0);
+  });
+});
