@@ -35,7 +35,7 @@ export class ChaosLeases {
   /** One lease from its grant on. */
   async #live(): Promise<void> {
     const id = this.#book.newId();
-    const askedMs = performance.now();
+    const asked = this.#book.ask();
     const grant = await this.#call('Lease/LeaseGrant', {ID: `${id}`, TTL: TTL_SECONDS});
     if (grant === undefined) {
       await pause(RENEW_EVERY_MS);
@@ -45,7 +45,7 @@ export class ChaosLeases {
     const put = await this.#call('KV/Put', {key, value: Buffer.from(`lease ${id}`), lease: `${id}`});
     if (put === undefined) return;
     this.granted++;
-    this.#book.granted(id, {ttlSeconds: Number(grant.TTL), askedMs});
+    this.#book.granted(id, {ttlSeconds: Number(grant.TTL), asked, isShared: false});
     const renewals = this.#random.below(RENEWALS_MAX);
     for (let n = 0; n < renewals && !this.#isStopped; n++) {
       await pause(RENEW_EVERY_MS);
@@ -54,7 +54,7 @@ export class ChaosLeases {
   }
 
   async #renew(id: bigint): Promise<void> {
-    const askedMs = performance.now();
+    const asked = this.#book.ask();
     const call = this.#client().bidi('etcdserverpb.Lease/LeaseKeepAlive');
     const answer = await new Promise<Message | undefined>((resolve) => {
       const timer = setTimeout(() => resolve(undefined), PATIENCE_MS);
@@ -68,7 +68,7 @@ export class ChaosLeases {
       call.write({ID: `${id}`});
     });
     call.cancel();
-    if (answer !== undefined) this.#book.renewed(id, {ttlSeconds: Number(answer.TTL), askedMs});
+    if (answer !== undefined) this.#book.renewed(id, {ttlSeconds: Number(answer.TTL), asked});
   }
 
   #client(): RawGrpc {
