@@ -114,6 +114,7 @@ export class Player {
     try {
       if (method === 'KV/Compact') this.#brought.push(...(await this.#watches.collect(this.#revision)));
       if (method === 'Watch/Watch') {
+        await this.#catchUp(number);
         const told = await this.#watches.create(number, request, this.#compactRevision);
         return {revision: 0, body: Buffer.from(told)};
       }
@@ -131,10 +132,16 @@ export class Player {
     }
   }
 
+  /** A watch begins where its member is. */
+  async #catchUp(number: number): Promise<void> {
+    if (this.#clients.length === 1) return;
+    const client = this.#clients[number % this.#clients.length];
+    await client.unary('etcdserverpb.KV/Range', {key: Buffer.from('x')});
+  }
+
   requestOf({request}: Operation): Message {
     const message = request(this.#revision);
-    // A member that is behind answers a serializable read from its past.
-    return this.#clients.length > 1 && message.serializable ? {...message, serializable: false} : message;
+    return this.#clients.length === 1 ? message : forCluster(message);
   }
 
   #unary({number, method}: Operation, request: Message): Promise<Buffer> {
@@ -156,4 +163,28 @@ export class Player {
       });
     }
   }
+}
+
+/** With it, a transaction that asks for nothing waits for its member, too. */
+const LINEARIZABLE = {request_range: {key: Buffer.from('x')}};
+
+/**
+ * A member that is behind answers a serializable read from its past. And etcd 3.4 leaves out a transaction's ranges on members whose
+ * client did not ask: those carry out what the asked one refuses for a range's revision, and differ for good.
+ */
+function forCluster(request: Message): Message {
+  const branch = (ops: readonly Message[] = []): Message[] =>
+    ops.map(({request_range: range, request_txn: nested, ...op}) => ({
+      ...op,
+      ...(range && {request_range: {...range, revision: 0, serializable: false}}),
+      ...(nested && {request_txn: forCluster(nested)}),
+    }));
+  const {success, failure} = request;
+  if (success !== undefined || failure !== undefined)
+    return {
+      ...request,
+      success: [...branch(success), LINEARIZABLE],
+      failure: [...branch(failure), LINEARIZABLE],
+    };
+  return request.serializable === true ? {...request, serializable: false} : request;
 }

@@ -20,6 +20,10 @@ describe('random operations', () => {
     TIMEOUT_MS,
   );
 
+  it('Ensure that clusters of three answer alike, whichever member is asked.', async () => {
+    expect(await runDifferential({seed: 2, members: 3, numbers: numbersTo(4_000)})).toBeUndefined();
+  });
+
   it('Ensure that a difference is shrunk to the operations that it needs.', async () => {
     let runs = 0;
     const fails = async (numbers: readonly number[]) => {
