@@ -12,6 +12,7 @@ import * as fs from 'node:fs';
 import {dirname, isAbsolute, join, resolve} from 'node:path';
 import {assert, EngineError} from '../errors.ts';
 import type {Disk, DiskFile} from '../ports.ts';
+import {makeFolders} from './make-folders.ts';
 
 /** Above this a write would hold the loop longer than the hop to the pool costs, bytes. */
 const WRITE_ON_LOOP_BYTES_MAX = 256 * 1024;
@@ -67,8 +68,9 @@ export class NodeDisk implements Disk {
 
   async makeFolder(path: string): Promise<void> {
     const full = this.userPath(path);
-    const options = {recursive: true, mode: FOLDER_MODE} as const;
-    const made = await call<string | undefined>(full, 'mkdir', (done) => fs.mkdir(full, options, done));
+    const made = await makeFolders(full, FOLDER_MODE).catch((error: unknown) => {
+      throw asDiskError(full, 'mkdir', error);
+    });
     // What lies above the root no `syncFolder` can reach.
     if (full === this.#root && made !== undefined) {
       for (let folder = full; folder.length >= made.length; folder = dirname(folder)) {

@@ -8,6 +8,7 @@ import {closeSync, fdatasyncSync, openSync, rmSync, writeSync} from 'node:fs';
 import * as fs from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {EngineError} from '../errors.ts';
+import {makeFolders} from './make-folders.ts';
 
 const COMPLETE = /^([1-9]\d{0,8})\.mdb$/;
 const LEFTOVER = /^[1-9]\d{0,8}\.mdb(\.tmp)?(-lock)?$/;
@@ -33,7 +34,7 @@ export const generationFile = (generation: number) => `${generation}.mdb`;
 
 /** Makes the folder if need be and clears it of leftovers. @returns the newest generation, 0 when there is none */
 export async function findGeneration(folder: string): Promise<number> {
-  await fs.mkdir(folder, {recursive: true, mode: 0o700});
+  await makeFolders(folder, 0o700);
   const names = await fs.readdir(folder);
   const generations = names.flatMap((name) => COMPLETE.exec(name)?.[1] ?? []).map(Number);
   const newest = Math.max(0, ...generations);

@@ -21,6 +21,14 @@ describe('the disk of the machine', () => {
     },
   );
 
+  it.skipIf(process.platform !== 'linux')(
+    'Ensure that a folder that cannot be made is an error, and not tried for ever.',
+    async () => {
+      const error = await new NodeDisk('/proc/none/kvd').makeFolder('.').catch((caught: unknown) => caught);
+      expect(error).toMatchObject({failure: {code: 'diskError', path: '/proc/none/kvd'}});
+    },
+  );
+
   it('Ensure that no path leads out of the root.', () => {
     const disk = new NodeDisk('/tmp/root');
     expect(disk.userPath('a/b')).toBe('/tmp/root/a/b');
