@@ -145,6 +145,40 @@ describe('an added member', () => {
   });
 });
 
+describe('a member that joins', () => {
+  it.each([
+    ['still lists who it was', false],
+    ['does not list it yet', true],
+  ])(
+    'Ensure that it finds its place although the first peer that it asks %s.',
+    async (_what, knowsOfRemoval) => {
+      await Scenario.play({members: 5}, async (world) => {
+        const {network} = world.cluster;
+        const {leader} = world;
+        const [behind, joiner] = world.followers;
+        await world.cluster.pass(6_000);
+        if (!knowsOfRemoval) world.isolate(behind);
+        await world.cluster.drive(serverOf(leader).memberRemove(idOf(joiner)));
+        await world.until(() => !joiner.isUp, 'the removed member ends');
+        joiner.wipe();
+        await world.cluster.pass(6_000);
+        if (knowsOfRemoval) world.isolate(behind);
+        await world.cluster.drive(serverOf(leader).memberAdd({peerURLs: [joiner.url], isLearner: false}));
+        network.restore([
+          [behind.name, joiner.name],
+          [joiner.name, behind.name],
+        ]);
+        joining(world, joiner);
+        const {initialCluster} = joiner.config;
+        const first = [behind.name, [behind.url]] as const;
+        joiner.config = {...joiner.config, initialCluster: new Map([first, ...initialCluster])};
+        joiner.start();
+        await world.published(joiner);
+      });
+    },
+  );
+});
+
 describe('a wiped member', () => {
   it('Ensure that a founder whose disk is empty is refused while the others remember it.', async () => {
     await Scenario.play({}, async (world) => {

@@ -27,6 +27,14 @@ describe('simulated clusters', () => {
     }
   });
 
+  it('Ensure that a run ends in time, whatever its clients got done.', async () => {
+    const overrides = {members: 1, clients: 1, lockers: 0, watchers: 0, clientPauseMsMax: 20_000, kinds: []};
+    const operations = Number.POSITIVE_INFINITY;
+    const {violation, virtualMs} = await new SimulatedCluster({seed: 1, operations, overrides}).run();
+    expect(violation).toBeUndefined();
+    expect(virtualMs).toBeGreaterThan(600_000);
+  });
+
   it('Ensure that no seed breaks a promise.', {timeout: 900_000}, async () => {
     let answered = 0;
     let faults = 0;

@@ -28,6 +28,7 @@ export interface FirstLog {
 }
 
 type Network = PeerNetwork<Message, PeerCall, PeerAnswer>;
+type ClusterAnswer = PeerAnswer & {type: 'cluster'};
 
 /** The members that `--initial-cluster` names, with the ids that etcd would give them, sorted by id. */
 export function initialMembers(config: ServerConfig, sha1: Sha1): Member[] {
@@ -59,7 +60,12 @@ export async function foundCluster(options: {
     members.map(({id}) => id),
     sha1,
   );
-  await refuseIfKnownAsStarted({self, clusterId, members, network, logger});
+  const answers = await askAll(
+    network,
+    members.filter(({id}) => id !== self.id),
+  );
+  for (const answer of answers) refuseIfAwaited(self, answer);
+  refuseIfKnownAsStarted(self, ofCluster(clusterId, answers, logger));
   const entries = members.map((member, place) => ({
     index: place + 1,
     term: 1,
@@ -82,30 +88,34 @@ export async function foundCluster(options: {
   };
 }
 
+/** What these members say, as far as they answer. */
+async function askAll(network: Network, members: readonly Member[]): Promise<readonly ClusterAnswer[]> {
+  const urls = members.flatMap(({peerURLs}) => peerURLs);
+  const answers = await Promise.all(urls.map((url) => askCluster(network, url)));
+  return answers.filter((answer) => answer !== undefined);
+}
+
+function ofCluster(
+  clusterId: ClusterId,
+  answers: readonly ClusterAnswer[],
+  logger: Logger,
+): readonly ClusterAnswer[] {
+  return answers.filter((answer) => {
+    if (answer.clusterId === clusterId) return true;
+    logger.warn('a peer of --initial-cluster belongs to another cluster', {
+      clusterId: answer.clusterId,
+      peerId: answer.memberId,
+    });
+    return false;
+  });
+}
+
 /**
  * A member whose disk was wiped must not start anew under its old id: what it acknowledged is gone, and it could
  * vote twice. Its peers remember that it had started.
  */
-async function refuseIfKnownAsStarted(options: {
-  self: Member;
-  clusterId: ClusterId;
-  members: readonly Member[];
-  network: Network;
-  logger: Logger;
-}): Promise<void> {
-  const {self, clusterId, members, network, logger} = options;
-  const others = members.filter(({id}) => id !== self.id).flatMap(({peerURLs}) => peerURLs);
-  const answers = await Promise.all(others.map((url) => askCluster(network, url)));
+function refuseIfKnownAsStarted(self: Member, answers: readonly ClusterAnswer[]): void {
   for (const answer of answers) {
-    if (answer === undefined) continue;
-    refuseIfAwaited(self, answer);
-    if (answer.clusterId !== clusterId) {
-      logger.warn('a peer of --initial-cluster belongs to another cluster', {
-        clusterId: answer.clusterId,
-        peerId: answer.memberId,
-      });
-      continue;
-    }
     const known = answer.members.find(({id}) => id === self.id);
     const isRemoved = answer.removed.includes(self.id);
     if (!isRemoved && (known === undefined || known.name === '')) continue;
@@ -118,7 +128,7 @@ async function refuseIfKnownAsStarted(options: {
 }
 
 /** `member add` was made for this member: founding a cluster of its own would leave it alone for ever. */
-function refuseIfAwaited(self: Member, {clusterId, members}: PeerAnswer & {type: 'cluster'}): void {
+function refuseIfAwaited(self: Member, {clusterId, members}: ClusterAnswer): void {
   const own = [...self.peerURLs].sort();
   const awaited = members.find(({id, name, peerURLs}) => {
     return id !== self.id && name === '' && samePeerUrls([...peerURLs].sort(), own);
@@ -139,17 +149,27 @@ interface JoinOptions {
 
 /** Finds this member, added by `member add` and not started yet, in the list that its peers have. */
 export async function joinCluster(options: JoinOptions): Promise<FirstLog> {
+  const {network, logger} = options;
   const own = [...options.config.initialAdvertisePeerURLs].sort();
-  const {clusterId, members} = await askPeers({...options, timeoutMs: JOIN_TIMEOUT_MS});
-  const self = members.find(({peerURLs}) => samePeerUrls([...peerURLs].sort(), own));
+  const isOwn = ({peerURLs}: Member): boolean => samePeerUrls([...peerURLs].sort(), own);
+  const first = await askPeers({...options, timeoutMs: JOIN_TIMEOUT_MS});
+  const {clusterId} = first;
+  const others = await askAll(
+    network,
+    first.members.filter((member) => !isOwn(member)),
+  );
+  const answers = [first, ...ofCluster(clusterId, others, logger)];
+  // Whoever lags may not list this member yet, or still the one that had these URLs before.
+  const listed = answers.flatMap(({members}) => members).filter(isOwn);
+  const removed = new Set(answers.flatMap((answer) => answer.removed));
+  const self = listed.find(({id}) => !removed.has(id)) ?? listed.at(0);
   if (self === undefined) {
     const detail =
       `the cluster ${hex64(clusterId)} has no member with the peer URLs ${own.join(',')}: ` +
       'add it first with `kvd member add`';
     throw new EngineError({code: 'clusterMismatch', detail});
   }
-  const {network, logger} = options;
-  await refuseIfKnownAsStarted({self, clusterId, members, network, logger});
+  refuseIfKnownAsStarted(self, answers);
   return {
     identity: {clusterId, memberId: self.id},
     entries: [],
@@ -167,7 +187,7 @@ export async function askPeers({
   clock,
   logger,
   timeoutMs,
-}: JoinOptions & {readonly timeoutMs: number}): Promise<PeerAnswer & {type: 'cluster'}> {
+}: JoinOptions & {readonly timeoutMs: number}): Promise<ClusterAnswer> {
   const urls = [...config.initialCluster]
     .filter(([name]) => name !== config.name)
     .flatMap(([, list]) => list);
@@ -200,10 +220,7 @@ export function checkAgainstDisk(config: ServerConfig, members: readonly Member[
   throw new EngineError({code: 'clusterMismatch', detail});
 }
 
-async function askCluster(
-  network: Network,
-  url: string,
-): Promise<(PeerAnswer & {type: 'cluster'}) | undefined> {
+async function askCluster(network: Network, url: string): Promise<ClusterAnswer | undefined> {
   try {
     const answer = await network.callUrl(url, {type: 'cluster'}, PEER_CALL_TIMEOUT_MS);
     return answer.type === 'cluster' ? answer : undefined;

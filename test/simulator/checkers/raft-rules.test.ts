@@ -186,6 +186,30 @@ describe('the rules of raft', () => {
     expect(found).toEqual(['log matching', 'log matching']);
   });
 
+  it('Ensure that a lone leader whose term a crash made undone may lead it again with other entries.', () => {
+    const raft = viewOf({role: 'leader', term: 2});
+    const other = entryOf(3, 2, {payload: Buffer.from('other')});
+    rules.appending('m1', raft, [entryOf(3, 2)]);
+    rules.opened('m1', 1n, recoveredOf(1, 0n, [1, 1]), {isDamaged: false});
+    rules.appending('m1', raft, [other]);
+    expect(found).toEqual([]);
+    // What is durable stays, and so does what another member leads.
+    rules.appended(1n, {entries: [other], hardState: hardStateOf(2, 1n)});
+    rules.opened('m1', 1n, recoveredOf(2, 1n, [1, 1, 2]), {isDamaged: false});
+    rules.opened('m2', 2n, recoveredOf(1, 0n, [1, 1]), {isDamaged: false});
+    rules.appending('m1', raft, [entryOf(3, 2)]);
+    expect(found).toEqual(['log matching']);
+  });
+
+  it('Ensure that a leader that speaks before its term is durable is noticed.', () => {
+    const heartbeat: Message = {type: 'heartbeat', from: 1n, to: 2n, term: 2, commit: 0, readContext: 0};
+    send(heartbeat);
+    expect(found).toEqual(['durability']);
+    rules.appended(1n, {entries: [], hardState: hardStateOf(2, 1n)});
+    send(heartbeat);
+    expect(found).toHaveLength(1);
+  });
+
   it('Ensure that a second change before the first is applied is noticed.', () => {
     const change = entryOf(3, 1, {type: EntryType.confChange});
     const log = [entryOf(1, 1), entryOf(2, 1), change, entryOf(4, 1, {type: EntryType.confChange})];
@@ -217,6 +241,7 @@ describe('the rules of raft', () => {
   });
 
   it('Ensure that an image of another log, or with another configuration, is noticed.', () => {
+    rules.appended(1n, {entries: [], hardState: hardStateOf(3)});
     rules.configured(1, confOf([1n, 2n, 3n]));
     rules.applying('m1', 1n, {index: 1, term: 1});
     const image = (term: number, conf: ConfState) =>

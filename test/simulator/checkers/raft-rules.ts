@@ -27,6 +27,8 @@ export class RaftRules {
   readonly #logs = new Map<MemberId, DurableLog>();
   /** By index and term: what stands there, and the term before it. */
   readonly #entries = new Map<string, {readonly before: Term | undefined; readonly entry: Entry}>();
+  /** Who leads, by what it has written or was seen to do. */
+  readonly #leaders = new Map<Term, MemberId>();
   /** By index, what is committed. */
   readonly #committed: (Term | undefined)[] = [];
   /** Configurations in force from an index on, ascending. */
@@ -42,11 +44,13 @@ export class RaftRules {
     const log = this.#logOf(id);
     const lost = log.lostIn(recovered);
     if (lost !== undefined && !options.isDamaged) this.#violate('durability', `${name}: ${lost}`);
+    if (!options.isDamaged) this.#forgetUntold(id, recovered.term);
     log.restart(recovered);
   }
 
   /** A batch is about to be written. */
   appending(name: string, raft: RaftView, entries: readonly Entry[]): void {
+    this.#noteLeader(raft);
     for (const [place, entry] of entries.entries()) {
       const {index, term, type} = entry;
       const key = `${index} ${term}`;
@@ -83,6 +87,11 @@ export class RaftRules {
         case 'voteResponse':
           if (!message.rejected) this.#checkVote(name, id, {term: message.term, vote: message.to});
           break;
+        case 'append':
+        case 'heartbeat':
+        case 'timeoutNow':
+          this.#checkTerm(name, id, message);
+          break;
         case 'vote':
           this.#checkVote(name, id, {term: message.term, vote: id});
           this.#checkCampaign(name, raft);
@@ -94,6 +103,7 @@ export class RaftRules {
           this.#checkReadIndex(name, raft, message.index);
           break;
         case 'snapshot':
+          this.#checkTerm(name, id, message);
           this.#checkImage(name, message);
           break;
         default:
@@ -103,6 +113,7 @@ export class RaftRules {
 
   /** A member leads a term that had no leader. */
   leads(name: string, raft: RaftView): void {
+    this.#noteLeader(raft);
     const {term, firstIndex, lastIndex} = raft.status();
     const last = this.#committed.length - 1;
     if (lastIndex < last)
@@ -160,6 +171,16 @@ export class RaftRules {
     this.#violate('durability', `${name} votes for ${vote} in term ${term}; durable is ${durable}`);
   }
 
+  /** A member that elects itself alone leads at once, but whoever hears of it must not meet the same term again. */
+  #checkTerm(name: string, id: MemberId, {type, term}: Message): void {
+    const durable = this.#logOf(id).term;
+    if (term > durable)
+      this.#violate(
+        'durability',
+        `${name} sends ${type} as leader of term ${term}; durable is term ${durable}`,
+      );
+  }
+
   #checkCampaign(name: string, raft: RaftView): void {
     const {id, applied, commit, lastIndex, confState, term} = raft.status();
     if (!confState.voters.includes(id) && !confState.votersOutgoing.includes(id))
@@ -204,6 +225,21 @@ export class RaftRules {
     const older = entriesBetween(raft, Math.max(applied + 1, firstIndex), Math.min(index - 1, lastIndex));
     if (older.some(({type}) => type === EntryType.confChange))
       this.#violate('one change', `${name} logs a change at ${index}; an older one is not applied yet`);
+  }
+
+  #noteLeader(raft: RaftView): void {
+    const {id, role, term} = raft.status();
+    if (role === 'leader') this.#leaders.set(term, id);
+  }
+
+  /**
+   * Terms that a crash made undone, as only a lone voter's can be: nobody has heard of them (see `#checkTerm`), and
+   * the same member may lead them again, with other entries.
+   */
+  #forgetUntold(id: MemberId, recovered: Term): void {
+    const isUntold = (term: Term): boolean => term > recovered && this.#leaders.get(term) === id;
+    if (![...this.#leaders.keys()].some(isUntold)) return;
+    for (const [key, {entry}] of this.#entries) if (isUntold(entry.term)) this.#entries.delete(key);
   }
 
   #logOf(id: MemberId): DurableLog {
