@@ -25,7 +25,7 @@ export interface InvariantsOptions {
   readonly model: KvModel;
   readonly violate: Violate;
   readonly onRevoked: (id: bigint, options: {isExpired: boolean}) => void;
-  /** A member leads a term that had no leader. */
+  /** A process has begun to lead a term. */
   readonly onLeading: (member: SimulatedMember, term: number) => void;
 }
 
@@ -33,7 +33,7 @@ export class Invariants {
   readonly #model: KvModel;
   readonly #violate: Violate;
   readonly #onRevoked: InvariantsOptions['onRevoked'];
-  readonly #leaders = new Map<number, string>();
+  readonly #leaders = new Map<number, {readonly name: string; life: Life | undefined}>();
   /** By index: the term of its entry, and hash and revision after it. */
   readonly #log: ({term: number; hash: number; revision: number} | undefined)[] = [];
   readonly #lives = new WeakMap<Life, Seen>();
@@ -127,11 +127,16 @@ export class Invariants {
   #leads(member: SimulatedMember, term: number): void {
     const known = this.#leaders.get(term);
     if (known === undefined) {
-      this.#leaders.set(term, member.name);
+      this.#leaders.set(term, {name: member.name, life: member.life});
       this.elections++;
       this.#onLeading(member, term);
-    } else if (known !== member.name) {
-      this.#violate('election safety', `${known} and ${member.name} both lead in term ${term}`);
+    } else if (known.name === member.name) {
+      // The term of a lone voter that died before it was durable: its next process may lead it again.
+      if (known.life === member.life) return;
+      known.life = member.life;
+      this.#onLeading(member, term);
+    } else {
+      this.#violate('election safety', `${known.name} and ${member.name} both lead in term ${term}`);
     }
   }
 

@@ -12,9 +12,9 @@ export class LeaderClock {
   /** Of leaders before this one. */
   #sumMs = 0;
 
-  /** A member leads a term that had no leader. */
+  /** A process leads the term. A lone voter whose crash undid it may lead it again, as another process. */
   leads(life: Life, term: number): void {
-    if (term <= this.#term) return;
+    if (term < this.#term || life === this.#leader) return;
     this.#end();
     this.#term = term;
     this.#leader = life;

@@ -105,5 +105,9 @@ describe('the clock of those who lead', () => {
     clock.check();
     await pass(1_000);
     expect(clock.nowMs()).toBe(250);
+    // The same term once more: a lone voter's next process, when a crash undid the term.
+    clock.leads(slow.life, 2);
+    await pass(100);
+    expect(clock.nowMs()).toBe(300);
   });
 });
