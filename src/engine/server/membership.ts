@@ -8,6 +8,7 @@ import {EngineError} from '../errors.ts';
 import {LEARNER_READY_RATIO, MEMBERSHIP_RETRY_MS, PEER_HEALTHY_AFTER_MS} from '../limits.ts';
 import type {Clock, Random} from '../ports.ts';
 import type {ConfChange, ConfChangeStep} from '../raft/message.ts';
+import {majority} from '../raft/quorum.ts';
 import type {RaftStatus} from '../raft/status.ts';
 import type {Members, MembershipChange} from '../state-machine/members.ts';
 import type {Member, MemberId} from '../types.ts';
@@ -72,7 +73,7 @@ export class Membership {
     this.#checkLearnerReady(id);
     const voters = this.#voters();
     // The learner counts as started: it has caught up.
-    if (this.#options.strict && voters.filter(isStarted).length + 1 < quorumOf(voters.length + 1)) {
+    if (this.#options.strict && voters.filter(isStarted).length + 1 < majority(voters.length + 1)) {
       throw new EngineError({code: 'notEnoughStartedMembers'});
     }
     await this.#change({type: 'promote', member: {...member, isLearner: false}});
@@ -102,7 +103,7 @@ export class Membership {
     const voters = this.#voters();
     const started = voters.filter(isStarted).length;
     const isRestoringPair = voters.length === 1 && started === 1;
-    if (!isLearner && !isRestoringPair && started < quorumOf(voters.length + 1)) {
+    if (!isLearner && !isRestoringPair && started < majority(voters.length + 1)) {
       throw new EngineError({code: 'notEnoughStartedMembers'});
     }
     if (this.#connected(voters) < voters.length) throw new EngineError({code: 'unhealthy'});
@@ -112,13 +113,13 @@ export class Membership {
     if (member.isLearner) return;
     const voters = this.#voters();
     const rest = voters.filter((voter) => voter.id !== member.id);
-    if (rest.filter(isStarted).length < quorumOf(rest.length)) {
+    if (rest.filter(isStarted).length < majority(rest.length)) {
       throw new EngineError({code: 'notEnoughStartedMembers'});
     }
     // A member that is down is no part of the active quorum: taking it away costs nothing.
     const isSelf = member.id === this.#options.memberId;
     if (!isSelf && this.#options.connectedSinceMs(member.id) === undefined) return;
-    if (this.#connected(voters) - 1 < quorumOf(voters.length - 1)) throw new EngineError({code: 'unhealthy'});
+    if (this.#connected(voters) - 1 < majority(voters.length - 1)) throw new EngineError({code: 'unhealthy'});
   }
 
   #checkLearnerReady(id: MemberId): void {
@@ -171,10 +172,6 @@ export class Membership {
 
 function isStarted(member: Member): boolean {
   return member.name !== '';
-}
-
-function quorumOf(members: number): number {
-  return Math.floor(members / 2) + 1;
 }
 
 function checkPeerUrls(urls: readonly string[]): void {

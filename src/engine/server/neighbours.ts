@@ -2,6 +2,7 @@
 
 import type {PeerNetwork} from '../ports.ts';
 import type {Message} from '../raft/message.ts';
+import {majority} from '../raft/quorum.ts';
 import type {Members} from '../state-machine/members.ts';
 import type {Member, MemberId} from '../types.ts';
 import type {PeerAnswer, PeerCall} from './peer-call.ts';
@@ -31,7 +32,7 @@ export class Neighbours {
     const {network} = this.#options;
     const others = this.#list();
     const connected = others.filter(({id}) => network.connectedSinceMs(id) !== undefined).length;
-    return connected + 1 >= Math.floor((others.length + 1) / 2) + 1;
+    return connected + 1 >= majority(others.length + 1);
   }
 
   /** A list without this member is one of the past, which is being replayed: its members may long be replaced. */
