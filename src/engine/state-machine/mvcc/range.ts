@@ -57,11 +57,7 @@ export function* rangeSlices(
   }
   let kvs: StoredKeyValue[] = [];
   for (const {key, main, sub} of candidates) {
-    if (budget.isSpent) {
-      yield;
-      budget.renew();
-      reader.requireReadable(at);
-    }
+    if (budget.isSpent) yield* pause(reader, budget, at);
     const kv = reader.load(key, main, sub);
     budget.spend(1, kv.encoded.length);
     if (isCreatedWithin(kv, request)) kvs.push(kv);
@@ -70,6 +66,13 @@ export function* rangeSlices(
   const more = limit > 0 && (isByIndex ? found.length : kvs.length) > limit;
   if (!isByIndex) kvs = cut(sortLoaded(kvs, request), limit);
   return {kvs: strip(kvs, request), more, count};
+}
+
+/** Between two slices others go on; what is read may be compacted meanwhile. @throws EngineError compacted */
+function* pause(reader: KeyValueReader, budget: SliceBudget, at: number): Generator<undefined, void> {
+  yield;
+  budget.renew();
+  reader.requireReadable(at);
 }
 
 /** Every value is looked at, since the answer tells its length before it; only the first of them are kept. */
@@ -82,11 +85,7 @@ function* loadSome(
   const kvs: KeyValue[] = [];
   let bytes = 0;
   for (const {key, main, sub} of candidates) {
-    if (budget.isSpent) {
-      yield;
-      budget.renew();
-      reader.requireReadable(at);
-    }
+    if (budget.isSpent) yield* pause(reader, budget, at);
     const kv = reader.load(key, main, sub);
     const length = kv.encoded.length;
     budget.spend(1, length);
@@ -163,9 +162,7 @@ export function* countKeys(
     budget.spend((next === undefined ? count : countMax) / INDEX_STEPS_PER_KEY, 0);
     if (next === undefined) return total;
     from = next;
-    yield;
-    budget.renew();
-    reader.requireReadable(at);
+    yield* pause(reader, budget, at);
   }
 }
 
@@ -201,11 +198,7 @@ function* findKeys(
       return found.length >= foundMax;
     });
     budget.spend((count - before) / INDEX_STEPS_PER_KEY + 1, 0);
-    if (next !== undefined && budget.isSpent) {
-      yield;
-      budget.renew();
-      reader.requireReadable(at);
-    }
+    if (next !== undefined && budget.isSpent) yield* pause(reader, budget, at);
   }
   if (next !== undefined) count += yield* countKeys(reader, {from: next, to, at}, budget);
   return {count, found};
