@@ -4,9 +4,6 @@
  * together lead to the promised one. Then it goes on: what it writes now outlives the next power failure.
  */
 
-import {silentLogger} from '../../src/engine/io/logger.ts';
-import {MetricRegistry} from '../../src/engine/io/metrics.ts';
-import {Applier} from '../../src/engine/server/applier.ts';
 import type {OpenedMember} from '../../src/engine/server/open-member.ts';
 import type {WalContents} from '../../src/engine/storage/wal-contents.ts';
 import type {AppliedMark} from '../../src/engine/types.ts';
@@ -14,7 +11,7 @@ import {loseUnsynced, MemoryDisk} from '../simulator/memory-disk.ts';
 import {difference, entry, openWal, type WalModel} from '../unit/storage/wal-fixture.ts';
 import type {CrashImage} from './crash-state.ts';
 import type {Promised} from './member-rig.ts';
-import {type Machine, passingClock, startMember} from './member-world.ts';
+import {applierOf, type Machine, startMember} from './member-world.ts';
 import {recordedMachine} from './recording-backend.ts';
 import type {Recorder} from './recording-disk.ts';
 
@@ -161,16 +158,7 @@ function expectHash({index, hash}: AppliedMark, {hashes}: Promised): void {
 
 /** What raft would commit again: everything that was committed before. */
 function applyLog(opened: OpenedMember, contents: WalContents, promised: Promised): void {
-  const applier = new Applier({
-    memberId: opened.identity.memberId,
-    stateMachine: opened.stateMachine,
-    store: opened.store,
-    logger: silentLogger,
-    watchHub: {publish: () => undefined} as never,
-    proposals: {finish: () => undefined} as never,
-    clock: passingClock,
-    metrics: new MetricRegistry(),
-    applyConfChange: (change) => opened.raft.applyConfChange(change),
+  const applier = applierOf(opened, {
     onApplied: () => undefined,
     onFailure: (error) => {
       throw error;

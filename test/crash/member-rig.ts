@@ -5,7 +5,6 @@
  */
 
 import {silentLogger} from '../../src/engine/io/logger.ts';
-import {MetricRegistry} from '../../src/engine/io/metrics.ts';
 import {
   type Entry,
   EntryType,
@@ -13,7 +12,7 @@ import {
   type Message,
   type Ready,
 } from '../../src/engine/raft/message.ts';
-import {Applier} from '../../src/engine/server/applier.ts';
+import type {Applier} from '../../src/engine/server/applier.ts';
 import {foundCluster} from '../../src/engine/server/bootstrap.ts';
 import {LogWriter} from '../../src/engine/server/log-writer.ts';
 import type {OpenedMember} from '../../src/engine/server/open-member.ts';
@@ -23,7 +22,15 @@ import type {Command} from '../../src/engine/state-machine/command.ts';
 import {encodeProposal} from '../../src/engine/state-machine/command-codec.ts';
 import type {AppliedMark, Index, Term} from '../../src/engine/types.ts';
 import {WalModel} from '../unit/storage/wal-fixture.ts';
-import {type Birth, configOf, type Machine, passingClock, portsOf, startMember} from './member-world.ts';
+import {
+  applierOf,
+  type Birth,
+  configOf,
+  type Machine,
+  passingClock,
+  portsOf,
+  startMember,
+} from './member-world.ts';
 import type {Recorder} from './recording-disk.ts';
 
 /** What the member owes the world at one moment. */
@@ -289,16 +296,7 @@ export class MemberRig {
   }
 
   #makeApplier(opened: OpenedMember, onFailure: (error: unknown) => void): Applier {
-    return new Applier({
-      memberId: opened.identity.memberId,
-      stateMachine: opened.stateMachine,
-      store: opened.store,
-      logger: silentLogger,
-      watchHub: {publish: () => undefined} as never,
-      proposals: {finish: () => undefined} as never,
-      clock: passingClock,
-      metrics: new MetricRegistry(),
-      applyConfChange: (change) => opened.raft.applyConfChange(change),
+    return applierOf(opened, {
       onApplied: ({index}) => {
         this.#committed = Math.max(this.#committed, index);
         this.#hashes.set(index, opened.stateMachine.applied().hash);

@@ -5,6 +5,7 @@ import {createSha1, createSha256} from '../../src/engine/io/digest.ts';
 import {silentLogger} from '../../src/engine/io/logger.ts';
 import {MetricRegistry} from '../../src/engine/io/metrics.ts';
 import type {BackendOpener, Clock, Disk, Logger} from '../../src/engine/ports.ts';
+import {Applier, type ApplierOptions} from '../../src/engine/server/applier.ts';
 import {type OpenedMember, openMember} from '../../src/engine/server/open-member.ts';
 import type {PeerAnswer} from '../../src/engine/server/peer-call.ts';
 import type {ServerConfig} from '../../src/engine/server/server-config.ts';
@@ -12,6 +13,7 @@ import type {ServerPorts} from '../../src/engine/server/server-ports.ts';
 import {DataDir} from '../../src/engine/storage/data-dir.ts';
 import type {Member} from '../../src/engine/types.ts';
 import {SeededRandom} from '../simulator/seeded-random.ts';
+import {USUAL_SETTINGS} from '../usual-settings.ts';
 
 export const SEGMENT_BYTES = 2_048;
 const urlOf = (name: string) => `http://${name}:2380`;
@@ -48,14 +50,7 @@ export function configOf(birth: Birth, snapshotCount = 20): ServerConfig {
     initialClusterToken: 'crash',
     snapshotCount,
     snapshotCatchupEntries: 3,
-    heartbeatIntervalMs: 100,
-    electionTimeoutMs: 1_000,
-    maxRequestBytes: 1_572_864,
-    quotaBackendBytes: 0,
-    autoCompaction: {mode: 'off'},
-    strictReconfigCheck: true,
-    maxLearners: 1,
-    watchProgressNotifyIntervalMs: 600_000,
+    ...USUAL_SETTINGS,
   };
 }
 
@@ -120,4 +115,23 @@ export async function startMember(
     walSegmentBytes: SEGMENT_BYTES,
   });
   return {opened, dataDir};
+}
+
+/** Of a member whom nobody watches and nobody asks. */
+export function applierOf(
+  opened: OpenedMember,
+  hooks: Pick<ApplierOptions, 'onApplied' | 'onFailure'>,
+): Applier {
+  return new Applier({
+    memberId: opened.identity.memberId,
+    stateMachine: opened.stateMachine,
+    store: opened.store,
+    logger: silentLogger,
+    watchHub: {publish: () => undefined} as never,
+    proposals: {finish: () => undefined} as never,
+    clock: passingClock,
+    metrics: new MetricRegistry(),
+    applyConfChange: (change) => opened.raft.applyConfChange(change),
+    ...hooks,
+  });
 }

@@ -17,6 +17,7 @@ import type {Member} from '../../../src/engine/types.ts';
 import {MemoryBackendDisk} from '../../simulator/memory-backend.ts';
 import {MemoryDisk} from '../../simulator/memory-disk.ts';
 import {SeededRandom} from '../../simulator/seeded-random.ts';
+import {USUAL_SETTINGS} from '../../usual-settings.ts';
 
 const memberOf = (id: bigint, name: string): Member => ({
   id,
@@ -42,14 +43,7 @@ const CONFIG: ServerConfig = {
   initialClusterToken: 'test',
   snapshotCount: 100,
   snapshotCatchupEntries: 5,
-  heartbeatIntervalMs: 100,
-  electionTimeoutMs: 1_000,
-  maxRequestBytes: 1_572_864,
-  quotaBackendBytes: 0,
-  autoCompaction: {mode: 'off'},
-  strictReconfigCheck: true,
-  maxLearners: 1,
-  watchProgressNotifyIntervalMs: 600_000,
+  ...USUAL_SETTINGS,
 };
 
 let disk: MemoryDisk;

@@ -12,6 +12,7 @@ import type {Member} from '../../../src/engine/types.ts';
 import {MemoryBackendDisk} from '../../simulator/memory-backend.ts';
 import {MemoryDisk} from '../../simulator/memory-disk.ts';
 import {SeededRandom} from '../../simulator/seeded-random.ts';
+import {USUAL_SETTINGS} from '../../usual-settings.ts';
 import {entries, failureOf} from '../storage/wal-fixture.ts';
 
 const URL = 'http://127.0.0.1:2380';
@@ -24,14 +25,7 @@ const CONFIG: ServerConfig = {
   initialClusterToken: 'test',
   snapshotCount: 100,
   snapshotCatchupEntries: 5,
-  heartbeatIntervalMs: 100,
-  electionTimeoutMs: 1_000,
-  maxRequestBytes: 1_572_864,
-  quotaBackendBytes: 0,
-  autoCompaction: {mode: 'off'},
-  strictReconfigCheck: true,
-  maxLearners: 1,
-  watchProgressNotifyIntervalMs: 600_000,
+  ...USUAL_SETTINGS,
 };
 
 let filesOpen: number;
