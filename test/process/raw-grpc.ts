@@ -39,7 +39,8 @@ interface Method {
 
 const methods = new Map<string, Method>();
 
-function methodOf(name: string): Method {
+/** How messages of a method are coded, by its name. */
+export function methodOf(name: string): Method {
   const known = methods.get(name);
   if (known !== undefined) return known;
   const [service, rpc] = name.split('/');
@@ -66,8 +67,6 @@ export function decodeMessage(type: string, bytes: Uint8Array): Message {
 export function decodeAnswer(name: string, bytes: Buffer): Message {
   return methodOf(name).decode(bytes);
 }
-
-const asTheyCame = (bytes: Buffer): Buffer => bytes;
 
 export class RawGrpc implements Disposable {
   readonly #client: Client;
@@ -99,29 +98,6 @@ export class RawGrpc implements Disposable {
         {deadline},
         (error: ServiceError | null, response?: Message) => {
           if (error === null) resolve(response as Message);
-          else reject(error);
-        },
-      );
-    });
-  }
-
-  /**
-   * The answer as it came: for very many calls. Numbers and enums of the request have to be numbers.
-   * @throws ServiceError
-   */
-  unaryBytes(name: string, request: Message, options: {timeoutMs: number}): Promise<Buffer> {
-    const {path, encodeExact} = methodOf(name);
-    const deadline = Date.now() + options.timeoutMs;
-    return new Promise((resolve, reject) => {
-      this.#client.makeUnaryRequest<Message, Buffer>(
-        path,
-        encodeExact,
-        asTheyCame,
-        request,
-        this.#metadata,
-        {deadline},
-        (error, response) => {
-          if (error === null) resolve(response as Buffer);
           else reject(error);
         },
       );

@@ -1,6 +1,6 @@
 /** What a server answered to one operation, and whether two servers answered the same. */
 
-import {status as codes, type ServiceError} from '@grpc/grpc-js';
+import {GrpcError} from '../../../src/transport/http2/grpc-status.ts';
 import {decodeAnswer, type Message} from '../../process/raw-grpc.ts';
 import {commonFields} from '../differential/common-fields.ts';
 
@@ -29,8 +29,8 @@ export function answerOf(bytes: Buffer): Answer {
   return {revision, body: bytes.subarray(end)};
 }
 
-export function refusalOf({code, details}: ServiceError): Answer {
-  return {error: `${codes[code]}: ${details}`};
+export function refusalOf(error: Error): Answer {
+  return {error: error instanceof GrpcError ? `${error.status}: ${error.message}` : error.message};
 }
 
 /** Ids are beyond a double's exactness; nobody looks at them. */

@@ -30,19 +30,31 @@ export interface Difference {
 /** Operations between two checkpoints. */
 const CHECKPOINT_OPERATIONS = 2_000;
 /** Checkpoints between two leases that are left to expire: each takes seconds. */
-const EXPIRE_CHECKPOINTS = 50;
+const EXPIRE_CHECKPOINTS = 100;
 const NOT_ASKED: Answer = {error: 'not asked any more'};
 /** Memory for disks, where there is one: the disk's speed is no part of the question. */
 const MEMORY_FOLDER = '/dev/shm';
+/** etcd gives a write up after five seconds and two of these: a machine that stands still for a while is no difference. */
+const PATIENT = ['--heartbeat-interval=500', '--election-timeout=5000'];
+/** etcd's garbage collector took a third of its processor time. */
+const LESS_GARBAGE_COLLECTION = ['env', 'GOGC=500'];
 
 export async function runDifferential(options: DifferentialOptions): Promise<Difference | undefined> {
   const {members} = options;
   const parent = existsSync(MEMORY_FOLDER) ? MEMORY_FOLDER : tmpdir();
   const clusters = await Promise.all(
-    (['etcd', 'kvd'] as const).map((program) => ProcessCluster.start({program, size: members, parent})),
+    (['etcd', 'kvd'] as const).map((program) =>
+      ProcessCluster.start({
+        program,
+        size: members,
+        parent,
+        extraArguments: members === 1 ? PATIENT : [],
+        wrapper: () => LESS_GARBAGE_COLLECTION,
+      }),
+    ),
   );
   const players = clusters.map((cluster) => new Player(cluster));
-  // The client notes the stack of every call, and of every refusal: a good part of what a call costs.
+  // A stack is noted of every refusal: a good part of what that costs.
   const {stackTraceLimit} = Error;
   Error.stackTraceLimit = 0;
   try {

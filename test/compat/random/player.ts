@@ -4,9 +4,11 @@
  */
 
 import {once} from 'node:events';
-import {type ClientDuplexStream, type ServiceError, status} from '@grpc/grpc-js';
+import type {ClientDuplexStream} from '@grpc/grpc-js';
+import {GrpcError, GrpcStatus} from '../../../src/transport/http2/grpc-status.ts';
 import {eventually} from '../../process/eventually.ts';
 import type {ProcessCluster} from '../../process/process-cluster.ts';
+import {QuickGrpc} from '../../process/quick-grpc.ts';
 import {type Message, RawGrpc} from '../../process/raw-grpc.ts';
 import {type Answer, answerOf, refusalOf, shownBytes} from './answer.ts';
 import type {Operation} from './random-operation.ts';
@@ -18,6 +20,8 @@ const EXPIRING_LEASE = 7_777;
 
 export class Player {
   readonly #clients: readonly RawGrpc[];
+  /** For the many. */
+  readonly #quick: readonly QuickGrpc[];
   readonly #watches: WatchBook;
   readonly #keepAlive: ClientDuplexStream<Message, Message>;
   #revision = 1;
@@ -31,6 +35,7 @@ export class Player {
 
   constructor(cluster: ProcessCluster) {
     this.#clients = cluster.members.map(({endpoint}) => new RawGrpc(endpoint));
+    this.#quick = cluster.members.map(({endpoint}) => new QuickGrpc(endpoint));
     this.#watches = new WatchBook(this.#clients);
     this.#keepAlive = this.#clients[0].bidi('etcdserverpb.Lease/LeaseKeepAlive');
     this.#keepAlive.on('error', () => {});
@@ -43,7 +48,7 @@ export class Player {
   close(): void {
     this.#watches.close();
     this.#keepAlive.cancel();
-    for (const client of this.#clients) client[Symbol.dispose]();
+    for (const client of [...this.#clients, ...this.#quick]) client[Symbol.dispose]();
   }
 
   /** @returns the answers, in the order of the operations; none behind the first that the server could not take */
@@ -127,8 +132,8 @@ export class Player {
       if (method === 'KV/Compact') this.#compactRevision = request.revision;
       return answer;
     } catch (error) {
-      this.#isLost ||= (error as ServiceError).code === status.UNAVAILABLE;
-      return refusalOf(error as ServiceError);
+      this.#isLost ||= error instanceof GrpcError && error.status === GrpcStatus.unavailable;
+      return refusalOf(error as Error);
     }
   }
 
@@ -145,7 +150,7 @@ export class Player {
   }
 
   #unary({number, method}: Operation, request: Message): Promise<Buffer> {
-    const client = this.#clients[number % this.#clients.length];
+    const client = this.#quick[number % this.#quick.length];
     return client.unaryBytes(`etcdserverpb.${method}`, request, {timeoutMs: CALL_TIMEOUT_MS});
   }
 
