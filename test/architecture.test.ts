@@ -16,6 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
     'src/transport/peer',
     'src/transport/http2',
     'src/transport/proto',
+    'src/transport/eager-poll.ts',
     'src/transport/listen-error.ts',
     'src/transport/tls.ts',
     'src/engine/io',

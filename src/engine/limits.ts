@@ -163,6 +163,8 @@ export const PEER_RECONNECT_MS_MIN = 10;
 export const PEER_RECONNECT_MS_MAX = 1_000;
 /** A link that broke before it stood this long counts as another failed attempt, milliseconds. */
 export const PEER_STABLE_MS = 1_000;
+/** For the answer of a read's question the event loop looks this long before it sleeps, milliseconds: two round trips in a rack. */
+export const PEER_EAGER_POLL_MS = 0.1;
 /** One attempt, milliseconds: a host that swallows packets is tried again rather than waited for. */
 export const PEER_DIAL_TIMEOUT_MS = 2_000;
 /** Pings of one link in a row that stayed without any answer; four go out per election timeout. */

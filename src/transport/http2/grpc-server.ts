@@ -6,9 +6,10 @@
 import type {Server as HttpServer} from 'node:http';
 import type {Socket} from 'node:net';
 import type {Logger} from '../../engine/ports.ts';
+import {EagerPoll} from '../eager-poll.ts';
 import {Deadlines} from './deadlines.ts';
 import type {Call, GrpcMethod} from './grpc-method.ts';
-import {HANDSHAKE_TIMEOUT_MS, HELD_BYTES_PER_CONNECTION_MAX} from './limits.ts';
+import {CLIENT_EAGER_POLL_MS, HANDSHAKE_TIMEOUT_MS, HELD_BYTES_PER_CONNECTION_MAX} from './limits.ts';
 import {ServerConnection} from './server-connection.ts';
 import type {GrpcObserver, ServerContext, ServerKeepAlive} from './server-context.ts';
 
@@ -53,6 +54,7 @@ export class GrpcServer {
       keepAlive: options.keepAlive ?? KEEP_ALIVE,
       http: options.http,
       deadlines: new Deadlines(),
+      clientsPoll: new EagerPoll(CLIENT_EAGER_POLL_MS),
       heldBytesPerConnectionMax: options.heldBytesPerConnectionMax ?? HELD_BYTES_PER_CONNECTION_MAX,
       budget: {heldBytes: 0, orphans: 0},
       handshakeTimeoutMs: options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,

@@ -79,3 +79,5 @@ export const CLOSE_TIMEOUT_MS = 1_000;
 export const PING_STRIKES_MAX = 2;
 /** Time between PINGs of a client without a call (gRPC's), milliseconds. */
 export const IDLE_PING_INTERVAL_MS = 2 * 60 * 60 * 1000;
+/** For the next request of a client that was just answered the event loop looks this long before it sleeps, milliseconds. */
+export const CLIENT_EAGER_POLL_MS = 0.05;

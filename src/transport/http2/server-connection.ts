@@ -86,10 +86,16 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
     if (firstBytes !== undefined) this.#read(firstBytes);
   }
 
+  override flush(): void {
+    super.flush();
+    this.#context.clientsPoll.expect();
+  }
+
   // ---- Reading ------------------------------------------------------------------------------------------------
 
   #read(chunk: Buffer): void {
     this.#keepAlive.heard();
+    this.#context.clientsPoll.arrived();
     let from = 0;
     if (this.#prefaceBytes < CLIENT_PREFACE.length) {
       const length = Math.min(chunk.length, CLIENT_PREFACE.length - this.#prefaceBytes);

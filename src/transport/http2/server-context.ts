@@ -2,6 +2,7 @@
 
 import type {Server as HttpServer} from 'node:http';
 import type {Logger} from '../../engine/ports.ts';
+import type {EagerPoll} from '../eager-poll.ts';
 import type {Deadlines} from './deadlines.ts';
 import type {Call, GrpcMethod} from './grpc-method.ts';
 import type {GrpcStatus} from './grpc-status.ts';
@@ -42,6 +43,8 @@ export interface ServerContext {
   /** Takes the requests that are no gRPC calls; undefined: they are refused. */
   readonly http: HttpServer | undefined;
   readonly deadlines: Deadlines;
+  /** Waits for what clients say to an answer: mostly their next request. */
+  readonly clientsPoll: EagerPoll;
   readonly budget: ServerBudget;
   readonly heldBytesPerConnectionMax: number;
   /** For preface and SETTINGS. */

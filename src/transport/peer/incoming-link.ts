@@ -7,6 +7,7 @@ import {PEER_CALLS_MAX, PEER_PINGS_MISSED_MAX, PEER_QUEUE_BYTES_MAX} from '../..
 import type {Logger, PeerHandlers} from '../../engine/ports.ts';
 import type {Message} from '../../engine/raft/message.ts';
 import type {MemberId} from '../../engine/types.ts';
+import type {EagerPoll} from '../eager-poll.ts';
 import {type Frame, failureOf, packAnswer, packFailure, unpackFrame} from './frame-codec.ts';
 import {decodeMessage, MalformedFrameError} from './message-codec.ts';
 import type {PeerMetrics} from './peer-metrics.ts';
@@ -20,6 +21,8 @@ export interface IncomingLinkOptions {
   /** False on a connection for discovery calls: its dialler may be nobody yet, and sends no messages. */
   readonly takesMessages: boolean;
   readonly handlers: PeerHandlers<Message, unknown, unknown>;
+  /** Waits for the answers to reads' questions. */
+  readonly readsPoll: EagerPoll;
   readonly logger: Logger;
   readonly metrics: PeerMetrics;
   closed(): void;
@@ -82,7 +85,10 @@ export class IncomingLink {
       this.#fail(error.message);
       return;
     }
-    if (messages !== undefined && messages.length > 0) this.#options.handlers.receive(this.from, messages);
+    if (messages !== undefined && messages.length > 0) {
+      if (messages.some(answersRead)) this.#options.readsPoll.arrived();
+      this.#options.handlers.receive(this.from, messages);
+    }
     if (frame.type === 'call') void this.#answer(frame.id, frame.call);
   }
 
@@ -131,4 +137,11 @@ export class IncomingLink {
     this.#options.logger.warn('link from peer closed', {peer: hex64(this.from), reason});
     this.terminate();
   }
+}
+
+function answersRead(message: Message): boolean {
+  return (
+    (message.type === 'heartbeatResponse' && message.readContext !== 0) ||
+    message.type === 'readIndexResponse'
+  );
 }

@@ -6,10 +6,11 @@
 import type {WebSocket} from 'ws';
 import {EngineError} from '../../engine/errors.ts';
 import {hex64} from '../../engine/lib/hex64.ts';
-import {PEER_DIAL_TIMEOUT_MS, PEER_SNAPSHOT_STALL_MS} from '../../engine/limits.ts';
+import {PEER_DIAL_TIMEOUT_MS, PEER_EAGER_POLL_MS, PEER_SNAPSHOT_STALL_MS} from '../../engine/limits.ts';
 import type {Clock, Logger, Metrics, Peer, PeerHandlers, PeerNetwork, Random} from '../../engine/ports.ts';
 import type {Message} from '../../engine/raft/message.ts';
 import type {MemberId} from '../../engine/types.ts';
+import {EagerPoll} from '../eager-poll.ts';
 import type {TlsEnds} from '../tls.ts';
 import {DialError, dialOnce} from './dial.ts';
 import {packCall, unpackFrame} from './frame-codec.ts';
@@ -63,6 +64,7 @@ export class WebSocketPeerNetwork<Call, Answer> implements PeerNetwork<Message, 
   readonly #receivers = new Map<MemberId, SnapshotReceiver>();
   /** Connections that this member dialled for a snapshot or a call: each is ended by this at stop. */
   readonly #errands = new Set<() => void>();
+  readonly #readsPoll = new EagerPoll(PEER_EAGER_POLL_MS);
   #handlers: Handlers<unknown, unknown> | undefined;
   #cancelTick: () => void = () => undefined;
   #isStopped = false;
@@ -121,7 +123,10 @@ export class WebSocketPeerNetwork<Call, Answer> implements PeerNetwork<Message, 
   send(to: MemberId, messages: readonly Message[]): void {
     const link = this.#links.get(to);
     if (link === undefined) this.#metrics.sendFailures.add(messages.length);
-    else link.send(messages);
+    else {
+      link.send(messages);
+      if (messages.some(asksForRead)) this.#readsPoll.expect();
+    }
   }
 
   async sendSnapshot(to: MemberId, announcement: Message, chunks: AsyncIterable<Uint8Array>): Promise<void> {
@@ -207,6 +212,7 @@ export class WebSocketPeerNetwork<Call, Answer> implements PeerNetwork<Message, 
       self: this.#options.identity().memberId,
       takesMessages,
       handlers,
+      readsPoll: this.#readsPoll,
       logger: this.#logger,
       metrics: this.#metrics,
       closed: () => {
@@ -283,4 +289,8 @@ export class WebSocketPeerNetwork<Call, Answer> implements PeerNetwork<Message, 
       socket.terminate();
     }
   }
+}
+
+function asksForRead(message: Message): boolean {
+  return (message.type === 'heartbeat' && message.readContext !== 0) || message.type === 'readIndex';
 }

@@ -4,6 +4,7 @@ import {randomBytes} from 'node:crypto';
 import {gzipSync} from 'node:zlib';
 import {afterEach, describe, expect, it, vi} from 'vitest';
 import type {Logger} from '../../../src/engine/ports.ts';
+import {EagerPoll} from '../../../src/transport/eager-poll.ts';
 import {Deadlines} from '../../../src/transport/http2/deadlines.ts';
 import type {GrpcMethod} from '../../../src/transport/http2/grpc-method.ts';
 import {HpackEncoder} from '../../../src/transport/http2/hpack/encoder.ts';
@@ -43,6 +44,7 @@ function open(budget: {heldBytes: number; orphans: number}, heldBytesPerConnecti
     keepAlive: {minTimeMs: 0, intervalMs: 0, timeoutMs: 0},
     http: undefined,
     deadlines: new Deadlines(),
+    clientsPoll: new EagerPoll(0),
     budget,
     heldBytesPerConnectionMax,
     handshakeTimeoutMs: 60_000,

@@ -7,6 +7,7 @@
 import {gzipSync} from 'node:zlib';
 import {describe, expect, it, vi} from 'vitest';
 import type {Logger} from '../../../src/engine/ports.ts';
+import {EagerPoll} from '../../../src/transport/eager-poll.ts';
 import {Deadlines} from '../../../src/transport/http2/deadlines.ts';
 import type {GrpcMethod} from '../../../src/transport/http2/grpc-method.ts';
 import {GrpcError, GrpcStatus} from '../../../src/transport/http2/grpc-status.ts';
@@ -104,6 +105,7 @@ function contextOf(): ServerContext {
     keepAlive: {minTimeMs: 0, intervalMs: 0, timeoutMs: 0},
     http: undefined,
     deadlines: new Deadlines(),
+    clientsPoll: new EagerPoll(0),
     budget: {heldBytes: 0, orphans: 0},
     heldBytesPerConnectionMax: 2_000_000,
     handshakeTimeoutMs: 60_000,
