@@ -17,6 +17,7 @@ import type {
   TxnRequest,
   TxnResult,
 } from '../../src/engine/types.ts';
+import type {DeletionSeen} from './checkers/kv-history.ts';
 import {KvRecorder} from './checkers/kv-recorder.ts';
 import {areSame, describe, isSame, type KvModel, type ModelKeyValue, textOf} from './kv-model.ts';
 
@@ -54,12 +55,14 @@ export class History {
   undecidedParts = 0;
   readonly #nowMs: () => number;
   readonly #recorder: KvRecorder;
+  readonly #keys: ReadonlySet<string>;
 
   constructor({model, violate, nowMs, keys}: HistoryOptions) {
     this.#model = model;
     this.#violate = violate;
     this.#nowMs = nowMs;
     this.#recorder = new KvRecorder(keys);
+    this.#keys = new Set(keys);
   }
 
   get floor(): number {
@@ -199,9 +202,25 @@ export class History {
       if (fate === 'asked') this.unknown++;
     }
     for (const {revision, keys} of this.#model.expirations) this.#recorder.expired(keys, revision);
-    const {violation, undecidedParts} = this.#recorder.check(putAt);
+    const {violation, undecidedParts} = this.#recorder.check({
+      puts: putAt,
+      unansweredDeletions: this.#unansweredDeletions(),
+    });
     this.undecidedParts = undecidedParts;
     if (violation !== undefined) this.#violate('linearizability', violation);
+  }
+
+  /** Deletions in the log that no client was told of, of the keys that clients use. */
+  #unansweredDeletions(): DeletionSeen[] {
+    const expired = new Set(this.#model.expirations.map(({revision}) => revision));
+    const found: DeletionSeen[] = [];
+    for (let revision = 2; revision <= this.#model.revision; revision++) {
+      if (this.#claimed.has(revision) || expired.has(revision)) continue;
+      const events = this.#model.eventsOf(revision);
+      const keys = events.map(({key}) => key).filter((key) => this.#keys.has(key));
+      if (keys.length > 0 && events.every(({type}) => type === 'delete')) found.push({revision, keys});
+    }
+    return found;
   }
 
   #record({atMs}: Asked, revision: number, request: RequestOp, response: ResponseOp): void {

@@ -101,7 +101,7 @@ export class ChaosHistory {
       if (puts.get(value) !== revision)
         this.violations.push(`${value} was acknowledged at ${revision}, but is at ${puts.get(value)}`);
     this.#checkReads(truth);
-    const {violation, undecidedParts} = this.#recorder.check(puts);
+    const {violation, undecidedParts} = this.#recorder.check({puts});
     this.undecidedParts = undecidedParts;
     if (violation !== undefined) this.violations.push(violation);
   }

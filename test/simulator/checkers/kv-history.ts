@@ -141,20 +141,37 @@ export function keysOfRequest({compares, success, failure}: HistoryRequest): str
   return [...new Set([...compares, ...success, ...failure].map(({key}) => key))];
 }
 
+/** What is known of the writes that happened, from a watch of all keys or from the log. */
+export interface WritesSeen {
+  /** Every put there was: its revision by its value. An unanswered one that is not here did not happen. */
+  readonly puts: ReadonlyMap<string, number>;
+  /**
+   * Every revision that deleted keys by a request whose client was told nothing, and these keys; undefined: nobody
+   * knows. An unanswered deletion that is not here changed nothing.
+   */
+  readonly unansweredDeletions?: readonly DeletionSeen[] | undefined;
+}
+
+export interface DeletionSeen {
+  readonly revision: number;
+  readonly keys: readonly string[];
+}
+
 /**
  * Makes the search short, and never decides it. Needs that every put of the history has a value of its own. A write
  * that was never answered, but whose value somebody read, happened at the revision that was read, before it was read.
- * Of those that nobody saw, one is as good as another. `putsSeen`, revisions by value: every put there was, from a
- * watch of all keys or from the log. Unanswered ones that are not in it did not happen.
+ * Of those that nobody saw, one is as good as another.
  */
 export function prepareHistory(
   history: readonly TimedOperation<HistoryRequest>[],
-  putsSeen?: ReadonlyMap<string, number>,
+  seen?: WritesSeen,
 ): TimedOperation<HistoryRequest>[] {
-  const sightings = sightingsIn(history, putsSeen ?? new Map());
+  const sightings = sightingsIn(history, seen?.puts ?? new Map());
   const tests = valueTestsIn(history);
-  return history.flatMap((timed) => {
+  const deletions = seen?.unansweredDeletions && requestsOf(history, seen.unansweredDeletions);
+  const others = history.flatMap((timed) => {
     const {operation} = timed;
+    if (deletions !== undefined && isUnansweredDeletion(timed)) return [];
     const known = operation.answer === undefined ? withSighting(timed, sightings) : timed;
     const {answer} = known.operation;
     if (answer !== undefined) {
@@ -164,7 +181,48 @@ export function prepareHistory(
       return {...known, hint, clockMax: answer.revision};
     }
     const isPut = [...operation.success, ...operation.failure].some(({type}) => type === 'put');
-    return isPut && putsSeen !== undefined ? [] : {...timed, kind: kindOf(operation, tests)};
+    return isPut && seen !== undefined ? [] : {...timed, kind: kindOf(operation, tests)};
+  });
+  return deletions === undefined ? others : [...others, ...deletions];
+}
+
+/** Of nothing but keys, on no condition. */
+function isUnansweredDeletion({operation}: TimedOperation<HistoryRequest>): boolean {
+  const {answer, compares, success} = operation;
+  return answer === undefined && compares.length === 0 && success.every(({type}) => type === 'delete');
+}
+
+/**
+ * Deletions that were seen, as requests: each needs an unanswered one of its own that covers its keys. Which of those
+ * it was nobody knows, so that it may have been called as early as the first of them. One that nobody can have asked
+ * for is left out: whoever missed its keys contradicts then.
+ */
+function requestsOf(
+  history: readonly TimedOperation<HistoryRequest>[],
+  deletions: readonly DeletionSeen[],
+): TimedOperation<HistoryRequest>[] {
+  const asked = history.filter(isUnansweredDeletion).map(({callAt, operation}) => ({
+    callAt,
+    keys: new Set(operation.success.map(({key}) => key)),
+    by: undefined as number | undefined,
+  }));
+  const covering = deletions.map(({keys}) => asked.filter((one) => keys.every((key) => one.keys.has(key))));
+  /** Finds a request for the deletion, and others for those whose it takes. */
+  const find = (place: number, tried: Set<object>): boolean =>
+    covering[place].some((one) => {
+      if (tried.has(one)) return false;
+      tried.add(one);
+      if (one.by !== undefined && !find(one.by, tried)) return false;
+      one.by = place;
+      return true;
+    });
+  return deletions.flatMap(({revision, keys}, place) => {
+    if (!find(place, new Set())) return [];
+    const callAt = Math.min(...covering[place].map((one) => one.callAt));
+    const success = keys.map((key) => ({type: 'delete', key}) as const);
+    const answer = {succeeded: true, revision, found: keys.map(() => undefined)};
+    const operation = {compares: [], success, failure: [], answer};
+    return [{callAt, returnAt: Number.MAX_VALUE, operation, hint: revision, clockMax: revision}];
   });
 }
 

@@ -21,6 +21,7 @@ import {
   KEYS_MODEL,
   keysOfRequest,
   prepareHistory,
+  type WritesSeen,
 } from './kv-history.ts';
 import {checkLinearizable, partitionHistory, type TimedOperation} from './linearizability.ts';
 
@@ -94,11 +95,9 @@ export class KvRecorder {
     });
   }
 
-  /** Puts that happened, by their value: see `prepareHistory`. */
-  check(putsSeen?: ReadonlyMap<string, number>): RecorderVerdict {
+  check(seen?: WritesSeen): RecorderVerdict {
     let undecidedParts = 0;
-    for (const part of partitionHistory(this.#history, keysOfRequest)) {
-      const history = prepareHistory(part, putsSeen);
+    for (const history of partitionHistory(prepareHistory(this.#history, seen), keysOfRequest)) {
       const {verdict, longest, stuck} = checkLinearizable(KEYS_MODEL, history);
       if (verdict === 'undecided') undecidedParts++;
       if (verdict !== 'violated') continue;

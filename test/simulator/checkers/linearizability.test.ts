@@ -3,6 +3,7 @@
 import {describe, expect, it} from 'vitest';
 import {SeededRandom} from '../seeded-random.ts';
 import {
+  type DeletionSeen,
   type HistoryAnswer,
   type HistoryRequest,
   type HistoryStep,
@@ -31,11 +32,13 @@ function bruteForce(history: readonly Timed[], state: KeysState = KEYS_MODEL.ini
 
 const KEYS = ['a', 'b'];
 
+const nothingSeen = () => ({puts: new Map<string, number>(), unansweredDeletions: [] as DeletionSeen[]});
+
 /** A store that really does one thing after the other, and what its clients would see: overlapping, one in so many unanswered. */
 function playHistory(
   random: SeededRandom,
   {count, keys, oneIn}: {count: number; keys: readonly string[]; oneIn: number},
-  putsSeen = new Map<string, number>(),
+  seen = nothingSeen(),
 ): Timed[] {
   let revision = 1;
   const store = new Map<string, HistoryValue>();
@@ -48,7 +51,7 @@ function playHistory(
     const createRevision = found.kv?.createRevision ?? revision;
     const version = (found.kv?.version ?? 0) + 1;
     store.set(step.key, {value: step.value, createRevision, modRevision: revision, version});
-    putsSeen.set(step.value, revision);
+    seen.puts.set(step.value, revision);
     return found;
   };
   for (let place = 0; place < count; place++) {
@@ -78,6 +81,8 @@ function playHistory(
     // What is never answered need not happen.
     const happens = !isUnknown || random.below(2) === 0;
     if (happens && writes) revision++;
+    if (happens && writes && isUnknown && steps[0].type === 'delete')
+      seen.unansweredDeletions.push({revision, keys: [steps[0].key]});
     const found = happens ? steps.map(act) : [];
     const isTold = random.below(2) === 0;
     const answer: HistoryAnswer = {
@@ -139,6 +144,54 @@ describe('the checker of orders', () => {
     expect(verdicts.undecided).toBe(0);
   });
 
+  it('Ensure that it finds lies where it is told of unanswered deletions, and nothing else.', {
+    timeout: 120_000,
+  }, () => {
+    const random = new SeededRandom(815);
+    let violated = 0;
+    for (let round = 0; round < 6_000; round++) {
+      const seen = nothingSeen();
+      let history = playHistory(random, {count: 2 + random.below(5), keys: KEYS, oneIn: 3}, seen);
+      const verdict = () => checkLinearizable(KEYS_MODEL, prepareHistory(history, seen)).verdict;
+      expect(verdict(), JSON.stringify(history)).toBe('linearizable');
+      history = spoil(history, random);
+      if (bruteForce(history)) continue;
+      violated++;
+      expect(verdict(), JSON.stringify(history)).toBe('violated');
+    }
+    expect(violated).toBeGreaterThan(1_000);
+  });
+
+  it('Ensure that each deletion needs somebody who asked for it.', () => {
+    const step = (place: number, step: HistoryStep, answer: HistoryAnswer | undefined): Timed => ({
+      callAt: place,
+      returnAt: answer && place + 0.5,
+      operation: {compares: [], success: [step], failure: [], answer},
+    });
+    const put = (place: number, revision: number) =>
+      step(
+        place,
+        {type: 'put', key: 'a', value: `v${revision}`},
+        {succeeded: true, revision, found: [undefined]},
+      );
+    const gone = (place: number, revision: number) =>
+      step(place, {type: 'get', key: 'a'}, {succeeded: true, revision, found: [{kv: undefined}]});
+    const asked = (place: number) => step(place, {type: 'delete', key: 'a'}, undefined);
+    const verdictOf = (history: Timed[]) =>
+      checkLinearizable(
+        KEYS_MODEL,
+        prepareHistory(history, {
+          puts: new Map(),
+          unansweredDeletions: [3, 5].map((revision) => ({revision, keys: ['a']})),
+        }),
+      ).verdict;
+    const told = [put(1, 2), gone(3, 3), put(4, 4), gone(6, 5)];
+    expect(verdictOf([...told, asked(2), asked(5)])).toBe('linearizable');
+    expect(verdictOf([...told, asked(2), asked(2)])).toBe('linearizable');
+    expect(verdictOf([...told, asked(2)])).toBe('violated');
+    expect(verdictOf([...told, asked(5), asked(5)])).toBe('violated');
+  });
+
   it('Ensure that parts without a common key are right exactly when the whole is.', {timeout: 60_000}, () => {
     const random = new SeededRandom(99);
     let violated = 0;
@@ -193,15 +246,19 @@ describe('the checker of orders', () => {
     const random = new SeededRandom(7);
     for (const keys of [['a'], ['a', 'b', 'c', 'd', 'e']]) {
       for (const oneIn of [50, 1e9]) {
-        const putsSeen = new Map<string, number>();
-        const history = playHistory(random, {count: 12_000, keys, oneIn}, putsSeen);
+        const {puts, unansweredDeletions} = nothingSeen();
+        const history = playHistory(random, {count: 12_000, keys, oneIn}, {puts, unansweredDeletions});
         const before = process.cpuUsage();
-        const {verdict} = checkLinearizable(KEYS_MODEL, prepareHistory(history, putsSeen));
+        const {verdict} = checkLinearizable(KEYS_MODEL, prepareHistory(history, {puts}));
 
         expect(verdict).toBe('linearizable');
         const {user, system} = process.cpuUsage(before);
         expect((user + system) / 1_000_000).toBeLessThan(10);
       }
+      // However many were not answered.
+      const seen = nothingSeen();
+      const unsure = playHistory(random, {count: 12_000, keys, oneIn: 2}, seen);
+      expect(checkLinearizable(KEYS_MODEL, prepareHistory(unsure, seen)).verdict).toBe('linearizable');
       // And it still notices the one that is wrong.
       const history = playHistory(random, {count: 12_000, keys, oneIn: 1e9});
       const answer: HistoryAnswer = {succeeded: true, revision: 1, found: [{kv: undefined}]};
