@@ -140,12 +140,17 @@ export class MemberProcess {
     return this.#child?.exitCode ?? null;
   }
 
-  logTail(lines = 30): string {
+  /** What it has said so far. */
+  log(): string {
     try {
-      return readFileSync(this.logPath, 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
+      return readFileSync(this.logPath, 'utf8');
     } catch {
       return '(no log)';
     }
+  }
+
+  logTail(lines = 30): string {
+    return this.log().trimEnd().split('\n').slice(-lines).join('\n');
   }
 }
 

@@ -1,7 +1,7 @@
 /** A cluster whose peer connections, disks and clocks can be broken from outside. */
 
-import {execFileSync, spawnSync} from 'node:child_process';
-import {closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync} from 'node:fs';
+import {spawnSync} from 'node:child_process';
+import {mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 import {EtcdCalls} from '../etcd-calls.ts';
@@ -9,9 +9,10 @@ import {freePorts} from '../free-ports.ts';
 import {MemberProcess} from '../member-process.ts';
 import {PeerRelay} from './peer-relay.ts';
 
-/** A member's disk. */
-const DISK_BYTES = '256m';
-const BALLAST_CHUNK_BYTES = 1 << 20;
+/** A member's disk: in memory, as far as it is used. */
+const DISK_BYTES = 2 ** 31;
+/** Two readings of a clock lie some time apart. */
+const CLOCK_ROUNDING_MS = 1_000;
 const CLOCK = resolve(import.meta.dirname, 'jumping-clock.mjs');
 /** Short elections: a minute has room for many faults. */
 const ARGUMENTS = ['--heartbeat-interval=50', '--election-timeout=500', '--snapshot-count=5000'];
@@ -67,24 +68,24 @@ export class ChaosCluster {
     return this.members.map(({endpoint}) => endpoint);
   }
 
-  /** Sets what the member's process takes for the time of day off by this much, milliseconds. */
-  jumpClock(member: MemberProcess, offsetMs: number): void {
-    writeFileSync(clockFile(this.#folder, member.options.name), `${offsetMs}`);
+  /**
+   * Sets what the member's process takes for the time of day off by this much, milliseconds.
+   * @returns whether the process tells the time so
+   */
+  jumpClock(member: MemberProcess, offsetMs: number): () => boolean {
+    const path = clockFile(this.#folder, member.options.name);
+    writeFileSync(path, `${offsetMs}`);
+    return () => Math.abs(Number(readFileSync(`${path}.seen`, 'utf8')) - offsetMs) < CLOCK_ROUNDING_MS;
   }
 
-  /** Fills the member's disk to the last byte. @returns what frees it again */
-  fillDisk(member: MemberProcess): () => void {
-    const path = join(member.dataDir, '..', `${member.options.name}.data`, 'ballast.tmp');
-    const file = openSync(path, 'w');
-    const chunk = Buffer.alloc(BALLAST_CHUNK_BYTES);
-    try {
-      while (writeSync(file, chunk) > 0);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-    } finally {
-      closeSync(file);
+  /** Makes the member's disk as small as what lies on it. @returns what makes it large again */
+  fillDisk({dataDir}: MemberProcess): () => void {
+    // It may grow meanwhile, and is not made smaller than what it holds.
+    for (let isFull = false; !isFull; ) {
+      const {blocks, bfree, bsize} = statfsSync(dataDir);
+      isFull = resizeDisk(dataDir, (blocks - bfree) * bsize);
     }
-    return () => rmSync(path, {force: true});
+    return () => resizeDisk(dataDir, DISK_BYTES);
   }
 
   async destroy(): Promise<void> {
@@ -109,10 +110,11 @@ const clockFile = (folder: string, name: string) => join(folder, `${name}.clock`
 
 function mountDisk(path: string): boolean {
   mkdirSync(path, {recursive: true});
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'tmpfs', path], {stdio: 'ignore'});
-    return true;
-  } catch {
-    return false;
-  }
+  return mount('-t', 'tmpfs', '-o', `size=${DISK_BYTES}`, 'tmpfs', path);
+}
+
+const resizeDisk = (path: string, bytes: number): boolean => mount('-o', `remount,size=${bytes}`, path);
+
+function mount(...args: readonly string[]): boolean {
+  return spawnSync('mount', args, {stdio: 'ignore'}).status === 0;
 }

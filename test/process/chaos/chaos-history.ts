@@ -33,12 +33,23 @@ export class ChaosHistory {
   readonly #reads: Read[] = [];
   readonly #acknowledged = new Map<string, number>();
   readonly violations: string[] = [];
+  /** Values that one request each would have written. */
+  readonly #unsent: (readonly string[])[] = [];
   answered = 0;
   unknown = 0;
   undecidedParts = 0;
 
   constructor(keys: readonly string[]) {
     this.#recorder = new KvRecorder(keys);
+  }
+
+  get unsent(): number {
+    return this.#unsent.length;
+  }
+
+  /** The client says that its request never left: none of the values that it could have written may be seen. */
+  notSent(values: readonly string[]): void {
+    this.#unsent.push(values);
   }
 
   put(callAt: number, request: PutRequest, answer: Message | undefined): void {
@@ -100,6 +111,8 @@ export class ChaosHistory {
     for (const [value, revision] of this.#acknowledged)
       if (puts.get(value) !== revision)
         this.violations.push(`${value} was acknowledged at ${revision}, but is at ${puts.get(value)}`);
+    for (const value of this.#unsent.flat())
+      if (puts.has(value)) this.violations.push(`${value} was written, but never sent`);
     this.#checkReads(truth);
     const {violation, undecidedParts} = this.#recorder.check({puts});
     this.undecidedParts = undecidedParts;

@@ -8,7 +8,8 @@ import {eventually} from '../eventually.ts';
 import {type Message, RawGrpc} from '../raw-grpc.ts';
 import {CHAOS_KEYS, ChaosClient} from './chaos-client.ts';
 import {ChaosCluster} from './chaos-cluster.ts';
-import {ChaosFaults, type FaultKind} from './chaos-faults.ts';
+import type {FaultKind} from './chaos-fault.ts';
+import {ChaosFaults, type FaultCount} from './chaos-faults.ts';
 import {ChaosHistory, type TruthEvent, truthEventOf} from './chaos-history.ts';
 import {ChaosLeases, LEASE_PREFIX} from './chaos-leases.ts';
 import {ChaosWatcher} from './chaos-watcher.ts';
@@ -22,20 +23,27 @@ export interface ChaosOptions {
 
 export interface ChaosReport {
   readonly violations: readonly string[];
+  /** How long clients asked. */
+  readonly seconds: number;
+  /** Operations by what became of them: answered, perhaps happened, never sent. */
   readonly answered: number;
   readonly unknown: number;
-  readonly perSecond: number;
-  readonly faults: ReadonlyMap<FaultKind, number>;
-  readonly hasSmallDisks: boolean;
+  readonly unsent: number;
+  /** Kinds that this machine does not allow are missing. */
+  readonly faults: ReadonlyMap<FaultKind, FaultCount>;
   readonly revision: number;
   readonly watchEvents: number;
   readonly resumed: number;
   readonly leases: number;
   readonly expired: number;
   readonly undecidedParts: number;
+  /** What the checks took in the end. */
+  readonly checkSeconds: number;
 }
 
-const CLIENTS = 48;
+const CLIENTS = 64;
+/** So many of them by a client that knows nothing of kvd. */
+const FOREIGN_CLIENTS = 4;
 const WATCHERS = 6;
 const LEASE_CLIENTS = 6;
 /** A lease's TTL, two elections, and what a busy machine takes. */
@@ -73,49 +81,54 @@ class Run {
     this.#book = new LeaseBook({nowMs, leaderMs: nowMs, violate});
     this.#clients = times(CLIENTS, (n) => {
       const options = {name: `c${n}`, random: randomOf(n), history: this.#history, endpoints};
-      return new ChaosClient(options);
+      return new ChaosClient({...options, isForeign: n < FOREIGN_CLIENTS});
     });
     this.#leases = times(
       LEASE_CLIENTS,
-      (n) => new ChaosLeases({random: randomOf(100 + n), book: this.#book, endpoints}),
+      (n) => new ChaosLeases({random: randomOf(500 + n), book: this.#book, endpoints}),
     );
     this.#watchers = times(WATCHERS, (n) => {
       const from = n === 0 ? LEASE_PREFIX : n === 1 ? 'k' : `k${n * 4}`;
       const onEvent = n === 0 ? (event: TruthEvent) => this.#leaseEvent(event) : undefined;
       const to = n === 0 ? 'lease0' : n === 1 ? 'l' : `k${n * 4 + 4}`;
-      const base = {name: `watch ${from}`, from, to, random: randomOf(200 + n), endpoints};
+      const base = {name: `watch ${from}`, from, to, random: randomOf(600 + n), endpoints};
       return new ChaosWatcher({...base, ...(onEvent && {onEvent})});
     });
-    this.#faults = new ChaosFaults(cluster, randomOf(300));
+    this.#faults = new ChaosFaults(cluster, randomOf(700));
   }
 
   async run(lastsMs: number): Promise<ChaosReport> {
     const actors = [...this.#clients, ...this.#leases];
     const startedMs = performance.now();
-    const running = [...actors, this.#faults].map((actor) => actor.run());
+    const running = actors.map((actor) => actor.run());
+    const faults = this.#faults.run();
     const turn = setInterval(() => this.#watchers[1].reconnect(), 5_000);
     await new Promise((resolve) => setTimeout(resolve, lastsMs));
+    this.#faults.stop();
+    await faults;
     clearInterval(turn);
-    for (const actor of [...actors, this.#faults]) actor.stop();
+    for (const actor of actors) actor.stop();
     await Promise.all(running);
     const seconds = (performance.now() - startedMs) / 1_000;
     await this.#heal();
     const truth = await this.#truth();
     for (const watcher of this.#watchers) await watcher.finish(truth);
+    const checkedMs = performance.now();
     this.#history.check(truth);
-    const {answered, unknown, undecidedParts} = this.#history;
+    const {answered, unknown, unsent, undecidedParts} = this.#history;
     return {
       violations: [
         ...this.#violations,
         ...this.#history.violations,
         ...this.#watchers.flatMap(({violations}) => violations),
       ],
+      seconds,
       answered,
       unknown,
+      unsent,
       undecidedParts,
-      perSecond: Math.round(answered / seconds),
+      checkSeconds: (performance.now() - checkedMs) / 1_000,
       faults: this.#faults.counts,
-      hasSmallDisks: this.#cluster.hasSmallDisks,
       revision: truth.at(-1)?.revision ?? 1,
       watchEvents: this.#watchers.reduce((sum, {events}) => sum + events.length, 0),
       resumed: this.#watchers.reduce((sum, {resumed}) => sum + resumed, 0),

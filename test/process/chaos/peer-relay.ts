@@ -48,15 +48,21 @@ export class PeerRelay {
     this.#cuts.add(`${from} ${to}`);
   }
 
-  /** What waited arrives late, or never: then both ends learn that the connection is gone. */
-  heal(from: string, to: string, isLost: boolean): void {
+  /**
+   * What waited arrives late, or never: then both ends learn that the connection is gone.
+   * @returns how many pieces waited
+   */
+  heal(from: string, to: string, isLost: boolean): number {
     this.#cuts.delete(`${from} ${to}`);
+    let waited = 0;
     for (const way of this.#ways) {
       if (this.#pairOf(way) !== `${from} ${to}` || way.held.length === 0) continue;
+      waited += way.held.length;
       if (isLost) way.source.destroy();
       else for (const chunk of way.held.splice(0)) way.sink.write(chunk);
       way.source.resume();
     }
+    return waited;
   }
 
   #accept(dialer: Socket, to: string, targetPort: number): void {
