@@ -1,21 +1,17 @@
 /**
- * One gRPC call on the server: reads its request messages, runs its handler, writes its answer. A unary call is one
- * promise and a few bytes written; streams are pulled only as fast as the client reads.
+ * One gRPC call on the server: has its request gathered (server-request.ts), runs its handler, writes its answer. A
+ * unary call is one promise and a few bytes written; streams are pulled only as fast as the client reads.
  */
 
 import {assert} from '../../engine/errors.ts';
-import {compactBytes} from '../../engine/lib/bytes.ts';
 import type {Deadline} from './deadlines.ts';
-import {MESSAGE_PREFIX_BYTES} from './grpc-message.ts';
 import type {Call, GrpcMethod, MessageParts, ServerStreamMethod, UnaryMethod} from './grpc-method.ts';
 import {GrpcError, GrpcStatus} from './grpc-status.ts';
 import {type PackedMessage, packMessage} from './gzip.ts';
 import type {HeaderField} from './hpack/header-field.ts';
-import {STREAM_WINDOW_BYTES} from './limits.ts';
-import {MessageIntake} from './message-intake.ts';
-import {MessageQueue} from './message-queue.ts';
 import type {RequestHead} from './request-head.ts';
 import type {CallHost, ServerContext} from './server-context.ts';
+import {type RequestHost, ServerRequest} from './server-request.ts';
 import {Stream, type StreamAbort} from './stream.ts';
 
 type Unary = UnaryMethod<unknown, unknown>;
@@ -23,32 +19,18 @@ type ServerStream = ServerStreamMethod<unknown, unknown>;
 /** A message as it leaves: plain, made while it is sent, or compressed. */
 type Packed = Uint8Array | MessageParts | PackedMessage;
 
-export class ServerCall extends Stream implements Call {
+export class ServerCall extends Stream implements Call, RequestHost {
   declare readonly connection: CallHost;
   readonly #context: ServerContext;
   readonly #head: RequestHead;
   readonly #method: GrpcMethod;
-  /** Made for requests that are not the usual one message in one piece. */
-  #intake: MessageIntake | undefined;
-  /** What of its memory is counted. */
-  #intakeBytes = 0;
-  /** No more content follows what it was given. */
-  #isLastPiece = false;
-  /** The request has ended behind a message that is still being unpacked. */
-  #isEndDue = false;
-  /** The one request message of a unary or server-stream call. */
-  #message: Uint8Array | undefined;
-  /** The request messages of a bidi call. */
-  #requests: MessageQueue<unknown> | undefined;
-  /** Received bytes that the peer is not given back yet, since the handler lags behind. */
-  #withheldBytes = 0;
-  #receivedBytes = 0;
+  readonly #request: ServerRequest;
   #isRunning = false;
   #isOrphan = false;
   /** Request bytes that the running handler may hold on to, whatever becomes of the stream. */
   #runningBytes = 0;
   /** The answer is on its way, or nobody waits for one. */
-  #isFinished = false;
+  isFinished = false;
   #hasSentHeaders = false;
   /** What the trailers will tell; undefined: status OK. */
   #error: GrpcError | undefined;
@@ -71,6 +53,7 @@ export class ServerCall extends Stream implements Call {
     this.#context = context;
     this.#head = head;
     this.#method = method;
+    this.#request = new ServerRequest(this, context, head, method);
   }
 
   // ---- What the handler sees ----------------------------------------------------------------------------------
@@ -114,123 +97,14 @@ export class ServerCall extends Stream implements Call {
       }
     }
     if (this.#method.kind !== 'bidi') return;
-    this.#requests = new MessageQueue({
-      decode: (message) => this.#decode(message),
-      taken: (bytes) => this.#requestTaken(bytes),
-      left: () => this.#creditWithheld(),
-    });
     const method = this.#method;
-    const requests = this.#requests;
+    const requests = this.#request.asStream((message) => this.#decode(message));
     this.#stream(() => method.handle(requests, this));
   }
 
   receiveData(chunk: Buffer, start: number, end: number, isLast: boolean): void {
-    const bytes = end - start;
-    this.#receivedBytes += bytes;
-    if (this.#isFinished) {
-      this.credit(bytes);
-      return;
-    }
-    // The usual request: one whole, plain message in one piece.
-    if (
-      this.#intake === undefined &&
-      bytes >= MESSAGE_PREFIX_BYTES &&
-      chunk[start] === 0 &&
-      bytes - MESSAGE_PREFIX_BYTES === chunk.readUInt32BE(start + 1) &&
-      bytes - MESSAGE_PREFIX_BYTES <= this.#context.maxReceiveBytes
-    ) {
-      this.#receiveMessage(chunk.subarray(start + MESSAGE_PREFIX_BYTES, end), isLast);
-    } else {
-      this.#readPieces(chunk, start, end, isLast);
-    }
-    if (this.isClosed) return;
-    // A reader that lags behind keeps its window shut.
-    if (this.#isBehind) this.#withheldBytes += bytes;
-    else this.credit(bytes);
-  }
-
-  get #isBehind(): boolean {
-    if (this.#intake?.isWaiting === true) return true;
-    return this.#requests !== undefined && this.#requests.bytes > STREAM_WINDOW_BYTES;
-  }
-
-  #readPieces(chunk: Buffer, start: number, end: number, isLast: boolean): void {
-    this.#isLastPiece = isLast;
-    this.#intake ??= new MessageIntake({
-      bytesMax: this.#context.maxReceiveBytes,
-      encoding: this.#isGzip ? 'gzip' : 'identity',
-      budget: this.connection,
-      deliver: (message) => this.#receiveMessage(message, this.#isLastPiece),
-      resumed: () => this.#intakeResumed(),
-      failed: (error) => this.#fail(error),
-    });
-    try {
-      this.#intake.push(chunk, start, end);
-    } catch (error) {
-      this.#fail(error);
-    }
-    this.#countIntake();
-  }
-
-  #countIntake(): void {
-    if (this.isClosed) return;
-    const held = this.#intake!.heldBytes;
-    const change = held - this.#intakeBytes;
-    this.#intakeBytes = held;
-    if (change > 0) {
-      this.hold(change);
-      this.#checkBudget();
-    } else if (change < 0) this.release(-change);
-  }
-
-  /** A large message has been unpacked. */
-  #intakeResumed(): void {
-    if (this.#isFinished) return;
-    this.#countIntake();
-    if (!this.#isBehind) this.#creditWithheld();
-    if (this.#isEndDue) this.receiveEnd();
-  }
-
-  #receiveMessage(message: Uint8Array, isLast: boolean): void {
-    if (this.#isFinished) return;
-    this.#context.observer?.messageReceived?.(this.#method, message.length);
-    if (this.#requests === undefined) {
-      if (this.#message !== undefined) {
-        this.#fail(
-          new GrpcError(GrpcStatus.internal, 'grpc: more than one request message for a unary call'),
-        );
-        return;
-      }
-      this.#message = isLast ? message : this.#keep(message);
-      return;
-    }
-    const kept = compactBytes(message);
-    if (!this.#requests.push(kept)) this.hold(kept.length);
-    this.#checkBudget();
-  }
-
-  /** A message that waits for the end of its request. */
-  #keep(message: Uint8Array): Uint8Array {
-    this.hold(message.length);
-    this.#checkBudget();
-    return compactBytes(message);
-  }
-
-  #checkBudget(): void {
-    if (!this.connection.isOverBudget()) return;
-    this.#fail(new GrpcError(GrpcStatus.resourceExhausted, 'grpc: this connection holds too much memory'));
-  }
-
-  #requestTaken(bytes: number): void {
-    if (this.isClosed) return;
-    this.release(bytes);
-    if (!this.#isBehind) this.#creditWithheld();
-  }
-
-  #creditWithheld(): void {
-    const bytes = this.#withheldBytes;
-    this.#withheldBytes = 0;
-    if (bytes > 0 && !this.isClosed) this.credit(bytes);
+    if (this.isFinished) this.credit(end - start);
+    else this.#request.receive(chunk, start, end, isLast);
   }
 
   /** @throws GrpcError */
@@ -253,30 +127,16 @@ export class ServerCall extends Stream implements Call {
   }
 
   receiveEnd(): void {
-    if (this.#isFinished) return;
-    const {contentLength} = this.#head;
-    if (contentLength !== undefined && contentLength !== this.#receivedBytes) {
-      this.connection.malformed(this.id, 'content-length is not the length of the content');
-      return;
-    }
-    this.#isEndDue = this.#intake?.isWaiting === true;
-    if (this.#isEndDue) return;
-    if (this.#intake !== undefined && !this.#intake.isAtBoundary) {
-      this.#fail(new GrpcError(GrpcStatus.internal, 'grpc: the request ended within a message'));
-      return;
-    }
-    if (this.#requests !== undefined) {
-      this.#requests.end();
-      return;
-    }
-    const message = this.#message;
-    if (message === undefined) {
-      this.#fail(new GrpcError(GrpcStatus.internal, 'grpc: the request ended without a message'));
-      return;
-    }
-    this.#message = undefined;
+    if (!this.isFinished) this.#request.end();
+  }
+
+  requestArrived(message: Uint8Array): void {
     if (this.#method.kind === 'unary') this.#runUnary(this.#method, message);
     else this.#runServerStream(this.#method as ServerStream, message);
+  }
+
+  requestFailed(error: unknown): void {
+    this.#fail(error);
   }
 
   aborted(abort: StreamAbort): void {
@@ -299,7 +159,7 @@ export class ServerCall extends Stream implements Call {
     promise.then(
       (response) => {
         this.#ran();
-        if (this.#isFinished) return;
+        if (this.isFinished) return;
         try {
           this.#respond(response);
         } catch (error) {
@@ -329,7 +189,7 @@ export class ServerCall extends Stream implements Call {
     const message = this.#pack(this.#encode(response));
     if (message instanceof Promise) {
       const answer = (packed: PackedMessage): void => {
-        if (!this.#isFinished) this.#answer(packed);
+        if (!this.isFinished) this.#answer(packed);
       };
       message.then(answer).catch((error) => this.#fail(error));
     } else this.#answer(message);
@@ -387,13 +247,13 @@ export class ServerCall extends Stream implements Call {
     this.#responses = responses;
     let isDone = false;
     try {
-      while (!this.#isFinished) {
+      while (!this.isFinished) {
         const result = await responses.next();
         isDone = result.done === true;
-        if (isDone || this.#isFinished) return;
+        if (isDone || this.isFinished) return;
         const packed = this.#pack(this.#encode(result.value));
         const message = packed instanceof Promise ? await packed : packed;
-        if (this.#isFinished) return;
+        if (this.isFinished) return;
         this.#openResponse();
         if (!this.#send(message)) await this.#untilDrained();
       }
@@ -441,14 +301,14 @@ export class ServerCall extends Stream implements Call {
   // ---- Ends ---------------------------------------------------------------------------------------------------
 
   #endStream(): void {
-    if (this.#isFinished) return;
+    if (this.isFinished) return;
     this.#finish(GrpcStatus.ok);
     this.#openResponse();
     this.sendTrailers();
   }
 
   #fail(thrown: unknown): void {
-    if (this.#isFinished) return;
+    if (this.isFinished) return;
     const error =
       thrown instanceof GrpcError ? thrown : new GrpcError(GrpcStatus.unknown, messageOf(thrown), thrown);
     this.#finish(error.status);
@@ -463,7 +323,7 @@ export class ServerCall extends Stream implements Call {
   }
 
   #finish(status: GrpcStatus): void {
-    this.#isFinished = true;
+    this.isFinished = true;
     if (this.#deadline !== undefined) {
       this.#context.deadlines.remove(this.#deadline);
       this.#deadline = undefined;
@@ -473,10 +333,10 @@ export class ServerCall extends Stream implements Call {
 
   /** Tells a handler that still runs that nobody waits for it. */
   #stop(reason: GrpcError): void {
-    if (!this.#isFinished) this.#finish(reason.status);
+    if (!this.isFinished) this.#finish(reason.status);
     this.#abortReason = reason;
     this.#abort?.abort(reason);
-    this.#requests?.end(reason);
+    this.#request.abort(reason);
     this.drained();
     if (!this.#isRunning || this.#isOrphan) return;
     this.#isOrphan = true;

@@ -4,14 +4,13 @@
  */
 
 import type {Socket} from 'node:net';
+import {AnswerBlocks} from './answer-blocks.ts';
 import {Connection} from './connection.ts';
 import {ConnectionError, ErrorCode, errorCodeName} from './errors.ts';
 import {CLIENT_PREFACE, FrameType} from './frame.ts';
 import {GrpcStatus} from './grpc-status.ts';
-import {encodeMessage} from './grpc-text.ts';
 import {HeadCache} from './head-cache.ts';
 import type {HeaderField} from './hpack/header-field.ts';
-import {RememberedBlock} from './hpack/remembered-block.ts';
 import {KeepAlive} from './keep-alive.ts';
 import {
   CONCURRENT_STREAMS_MAX,
@@ -44,11 +43,21 @@ const ENCODINGS = new Set(['', 'identity', 'gzip']);
 /** Payload of the PING between the two GOAWAYs of a drain. */
 const DRAIN_PING = Buffer.from('kvd-bye!', 'latin1');
 
+/** With these codes a stream ends for what its client did wrong. */
+const BREACHES: ReadonlySet<ErrorCode> = new Set([
+  ErrorCode.protocolError,
+  ErrorCode.flowControlError,
+  ErrorCode.streamClosed,
+  ErrorCode.frameSizeError,
+  ErrorCode.enhanceYourCalm,
+]);
+
 export class ServerConnection extends Connection implements CallHost, PlainCallHost {
   readonly remote: string;
   readonly #context: ServerContext;
   readonly #onEnded: (connection: ServerConnection) => void;
   readonly #heads = new HeadCache();
+  readonly #answers = new AnswerBlocks(this.encoder);
   readonly #pings: PingPolicy;
   readonly #keepAlive: KeepAlive;
   #handshakeTimer: NodeJS.Timeout | undefined;
@@ -57,9 +66,7 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
   #orphans = 0;
   #isDraining = false;
   #isLastCall = false;
-  /** The header blocks of good answers: constant bytes as long as the encoder's table stays as it is. */
-  #okHeaders: RememberedBlock | undefined;
-  #okTrailers: RememberedBlock | undefined;
+  #hasLoggedBreach = false;
 
   constructor(
     socket: Socket,
@@ -229,7 +236,7 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
 
   /** Answers without ever making a stream. */
   #answerAtOnce(id: number, endStream: boolean, http: string, status: GrpcStatus, message: string): void {
-    this.writeHeaders(id, this.#errorBlock(http, status, message), true);
+    this.writeHeaders(id, this.#refusal(http, status, message), true);
     if (!endStream) this.resetStream(id, ErrorCode.noError, 'answered early');
   }
 
@@ -238,8 +245,24 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
   }
 
   malformed(streamId: number, detail: string): void {
-    this.#context.logger.debug('a malformed HTTP/2 request', {remote: this.remote, detail});
     this.resetStream(streamId, ErrorCode.protocolError, detail);
+  }
+
+  override resetStream(streamId: number, code: ErrorCode, detail: string): void {
+    this.#logReset(streamId, code, detail);
+    super.resetStream(streamId, code, detail);
+  }
+
+  /** A client may break one stream after the other: the first is told to everybody. */
+  #logReset(stream: number, code: ErrorCode, detail: string): void {
+    const {logger} = this.#context;
+    const fields = {remote: this.remote, stream, code: errorCodeName(code), detail};
+    if (code === ErrorCode.internalError) logger.warn('an answer broke off', fields);
+    else if (!BREACHES.has(code) || this.#hasLoggedBreach) logger.debug('ended an HTTP/2 stream', fields);
+    else {
+      this.#hasLoggedBreach = true;
+      logger.warn('a client broke HTTP/2 on a stream', fields);
+    }
   }
 
   dropAnswer(streamId: number): void {
@@ -279,56 +302,25 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
 
   okHeaders(isGzip: boolean): Buffer {
     this.#pings.answered();
-    const known = this.#okHeaders;
-    if (known?.isFor(this.encoder) && !isGzip) return known.block;
-    const {encoder} = this;
-    encoder.begin();
-    encoder.add(':status', '200', 'index');
-    encoder.add('content-type', 'application/grpc', 'index');
-    if (isGzip) encoder.add('grpc-encoding', 'gzip', 'index');
-    const block = encoder.end();
-    if (!isGzip) this.#okHeaders = RememberedBlock.of(encoder);
-    return block;
+    return this.#answers.okHeaders(isGzip);
   }
 
   okTrailers(): Buffer {
-    const known = this.#okTrailers;
-    if (known?.isFor(this.encoder) === true) return known.block;
-    const {encoder} = this;
-    encoder.begin();
-    encoder.add('grpc-status', '0', 'index');
-    const block = encoder.end();
-    this.#okTrailers = RememberedBlock.of(encoder);
-    return block;
+    return this.#answers.okTrailers();
+  }
+
+  errorTrailers(status: GrpcStatus, message: string, isAlone: boolean): Buffer {
+    return isAlone ? this.#refusal('200', status, message) : this.#answers.errorTrailers(status, message);
   }
 
   encodeAnswer(status: number, fields: ReadonlyArray<readonly [string, string]>): Buffer {
     this.#pings.answered();
-    this.encoder.begin();
-    this.encoder.add(':status', String(status), 'plain');
-    for (const [name, value] of fields) this.encoder.add(name, value, 'plain');
-    return this.encoder.end();
+    return this.#answers.plain(status, fields);
   }
 
-  errorTrailers(status: GrpcStatus, message: string, isAlone: boolean): Buffer {
-    if (isAlone) return this.#errorBlock('200', status, message);
-    this.encoder.begin();
-    this.#addStatus(status, message);
-    return this.encoder.end();
-  }
-
-  #errorBlock(http: string, status: GrpcStatus, message: string): Buffer {
+  #refusal(http: string, status: GrpcStatus, message: string): Buffer {
     this.#pings.answered();
-    this.encoder.begin();
-    this.encoder.add(':status', http, 'plain');
-    this.encoder.add('content-type', 'application/grpc', 'index');
-    this.#addStatus(status, message);
-    return this.encoder.end();
-  }
-
-  #addStatus(status: GrpcStatus, message: string): void {
-    this.encoder.add('grpc-status', String(status), 'plain');
-    if (message !== '') this.encoder.add('grpc-message', encodeMessage(message), 'plain');
+    return this.#answers.refusal(http, status, message);
   }
 
   // ---- Ends ---------------------------------------------------------------------------------------------------

@@ -287,12 +287,45 @@ describe('hostile peers', () => {
     impatient.stop();
   });
 
-  it('Ensure that a breach is logged with who and why.', async () => {
+  /** Keeps what is told to everybody. */
+  function listeningLogger() {
     const lines: string[] = [];
-    const logger = {
-      ...silent,
-      warn: (text: string, fields?: object) => void lines.push(`${text} ${JSON.stringify(fields)}`),
-    };
+    const warn = (text: string, fields?: object) => void lines.push(`${text} ${JSON.stringify(fields)}`);
+    return {lines, logger: {...silent, warn}};
+  }
+
+  it('Ensure that a breach on a stream is logged with who and why, the first of each connection.', async () => {
+    const {lines, logger} = listeningLogger();
+    const own = await serve({logger});
+    const peer = await RawPeer.connect(own.port);
+    for (const id of [1, 3]) {
+      peer.send(unaryCall(id, 'x', '/test.Echo/Hang'));
+      peer.send(frame(T.window, 0, id, uint32(0)));
+      expect(await peer.reset(id)).toBe(E.protocol);
+    }
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(
+      /on a stream .*127\.0\.0\.1:\d+.*"stream":1.*PROTOCOL_ERROR.*WINDOW_UPDATE by 0/,
+    );
+    peer.close();
+    own.stop();
+  });
+
+  it('Ensure that an answer whose parts fail midway is logged.', async () => {
+    const {lines, logger} = listeningLogger();
+    const own = await serve({logger});
+    const peer = await RawPeer.connect(own.port);
+    peer.send(settings([4, 10_000_000]), frame(T.window, 0, 0, uint32(10_000_000)));
+    peer.send(unaryCall(1, '-1000000', '/test.Echo/Parts'));
+    expect(await peer.reset(1)).toBe(E.internal);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/an answer broke off .*127\.0\.0\.1:\d+.*"stream":1.*no more/);
+    peer.close();
+    own.stop();
+  });
+
+  it('Ensure that a breach is logged with who and why.', async () => {
+    const {lines, logger} = listeningLogger();
     const own = await serve({logger});
     const peer = await RawPeer.connect(own.port);
     peer.send(frame(T.data, 0, 0));
