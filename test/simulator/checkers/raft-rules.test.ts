@@ -222,12 +222,22 @@ describe('the rules of raft', () => {
   it('Ensure that a campaign of a learner, or over an unapplied change, is noticed.', () => {
     rules.appended(1n, {entries: [], hardState: hardStateOf(2, 1n)});
     const log = [entryOf(1, 1), entryOf(2, 1, {type: EntryType.confChange})];
-    send(vote, viewOf({commit: 1, applied: 1}, log));
+    const candidate = {role: 'candidate', term: 2} as const;
+    send(vote, viewOf({...candidate, commit: 1, applied: 1}, log));
     send({...vote, type: 'preVote'}, viewOf({commit: 2, applied: 2}, log));
     expect(found).toEqual([]);
-    send(vote, viewOf({commit: 2, applied: 1}, log));
-    send(vote, viewOf({confState: confOf([2n, 3n], {learners: [1n]})}));
-    expect(found).toEqual(['campaign', 'learner']);
+    send(vote, viewOf({...candidate, commit: 2, applied: 1}, log));
+    send({...vote, type: 'preVote'}, viewOf({commit: 2, applied: 1}, log));
+    send(vote, viewOf({...candidate, confState: confOf([2n, 3n], {learners: [1n]})}));
+    expect(found).toEqual(['campaign', 'campaign', 'learner']);
+  });
+
+  it('Ensure that a vote request that outlives its candidacy on a slow disk is no campaign.', () => {
+    rules.appended(1n, {entries: [], hardState: hardStateOf(3, 1n)});
+    const log = [entryOf(1, 1), entryOf(2, 1, {type: EntryType.confChange})];
+    send(vote, viewOf({role: 'follower', term: 2, commit: 2, applied: 1}, log));
+    send(vote, viewOf({role: 'candidate', term: 3, commit: 2, applied: 1}, log));
+    expect(found).toEqual([]);
   });
 
   it('Ensure that a read index before the first commit of a term, or beyond the commit, is noticed.', () => {

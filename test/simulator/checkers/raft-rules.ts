@@ -94,7 +94,8 @@ export class RaftRules {
           break;
         case 'vote':
           this.#checkVote(name, id, {term: message.term, vote: id});
-          this.#checkCampaign(name, raft);
+          // It waited for the disk; meanwhile its candidate may have given up, and what it asks for elects nobody.
+          if (isCandidateOf(raft, message.term)) this.#checkCampaign(name, raft);
           break;
         case 'preVote':
           this.#checkCampaign(name, raft);
@@ -250,6 +251,11 @@ export class RaftRules {
     }
     return log;
   }
+}
+
+function isCandidateOf(raft: RaftView, wanted: Term): boolean {
+  const {role, term} = raft.status();
+  return role === 'candidate' && term === wanted;
 }
 
 const entriesBetween = (raft: RaftView, from: Index, to: Index): readonly Entry[] =>

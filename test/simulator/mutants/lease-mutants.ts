@@ -1,6 +1,6 @@
 /** Bugs of leases. */
 
-import type {Mutant} from './mutant.ts';
+import {type Mutant, SINGLE_FAULTS} from './mutant.ts';
 
 export const LEASE_MUTANTS: readonly Mutant[] = [
   {
@@ -145,7 +145,13 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
         replace: '      void reads;\n',
       },
     ],
-    swarm: {members: 3, kinds: ['isolate', 'halves'], clockRateMax: 1.0001, clientPauseMsMax: 30, clients: 8},
+    swarm: {
+      ...SINGLE_FAULTS,
+      members: 3,
+      kinds: ['isolate', 'pause'],
+      faultPauseMsMax: 3_000,
+      clockRateMax: 1.0001,
+    },
     by: ['leases'],
   },
   {

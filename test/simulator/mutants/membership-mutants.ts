@@ -1,6 +1,6 @@
 /** Bugs of who is a member. */
 
-import {type Mutant, RAFT_RULES} from './mutant.ts';
+import {type Mutant, RAFT_RULES, SINGLE_FAULTS} from './mutant.ts';
 
 const SPLIT = [
   ...RAFT_RULES,
@@ -92,6 +92,7 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'learner-counts',
+    fastSeeds: 40,
     bug: '25 (etcd 3.5.20)',
     what: "a learner's copy counts for a commit",
     changes: [
@@ -102,7 +103,7 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
           'const {voters, votersOutgoing, learners} = this.#conf;\n    return learners.length === 0\n      ? agreedIndex(this.#conf, this.#matchOf)\n      : Math.max(agreedIndex(this.#conf, this.#matchOf), agreedIndex({voters: [...learners, ...voters.slice(learners.length)], votersOutgoing}, this.#matchOf));',
       },
     ],
-    swarm: {members: 3, changesMembers: true},
+    swarm: {...SINGLE_FAULTS, members: 3, kinds: ['jointChange', 'isolate'], changesMembers: false},
     by: [...SPLIT, 'exactly once', 'assertion', 'members stay up'],
   },
   {

@@ -1,6 +1,6 @@
 /** Bugs of the consensus core: elections, the log, reads. */
 
-import {type Mutant, RAFT_RULES} from './mutant.ts';
+import {type Mutant, RAFT_RULES, SINGLE_FAULTS} from './mutant.ts';
 
 const LOG_BROKEN = [
   ...RAFT_RULES,
@@ -141,13 +141,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
-    swarm: {
-      members: 3,
-      kinds: ['slowDisk', 'isolate', 'campaign', 'moveLeader'],
-      faultPauseMsMax: 300,
-      electionMs: 300,
-      heartbeatMs: 30,
-    },
+    swarm: {...SINGLE_FAULTS, members: 3, kinds: ['isolate', 'hungDisk', 'slowDisk']},
     by: [...LOG_BROKEN],
   },
   {
@@ -221,7 +215,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: 'void refusal;',
       },
     ],
-    swarm: {members: 3, kinds: ['oneWay', 'isolate', 'campaign', 'halves', 'loss'], faultPauseMsMax: 300},
+    swarm: {...SINGLE_FAULTS, members: 3, kinds: ['moveLeader', 'loss']},
     by: ['liveness'],
   },
   {
@@ -304,7 +298,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
         replace: 'state.reads.proven(state.reads.openRound, (',
       },
     ],
-    swarm: {members: 3, kinds: ['isolate', 'slowNetwork'], faultPauseMsMax: 300},
+    swarm: {...SINGLE_FAULTS, members: 3, kinds: ['isolate', 'pause'], faultPauseMsMax: 3_000},
     by: ['linearizability', 'read index'],
   },
   {

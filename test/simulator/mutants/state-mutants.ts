@@ -1,6 +1,6 @@
 /** Bugs of the state machine and of watching: keys, transactions, compaction, hashes, events. */
 
-import type {Mutant} from './mutant.ts';
+import {type Mutant, SINGLE_FAULTS} from './mutant.ts';
 
 const WRONG = ['linearizability', 'state', 'state hash', 'exactly once'];
 
@@ -137,14 +137,15 @@ export const STATE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'watch-not-told-of-snapshot',
+    fastSeeds: 40,
     bug: '49 (etcd 15271)',
     what: 'watchers are not told that a snapshot took the place of the store',
     changes: [{file: 'server/snapshot-installer.ts', find: '    watchHub.restored();\n', replace: ''}],
     swarm: {
+      ...SINGLE_FAULTS,
       members: 3,
       watchers: 5,
       kinds: ['isolate'],
-      faultPauseMsMax: 1_000,
       snapshotCount: 5,
       catchupEntries: 1,
     },

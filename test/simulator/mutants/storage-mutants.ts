@@ -1,6 +1,6 @@
 /** Bugs of what is on disk: the log, the store, snapshots. */
 
-import {type Mutant, RAFT_RULES} from './mutant.ts';
+import {type Mutant, RAFT_RULES, SINGLE_FAULTS} from './mutant.ts';
 
 const LOST = [
   ...RAFT_RULES,
@@ -201,9 +201,11 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
       },
     ],
     swarm: {
+      members: 3,
       kinds: ['slowDisk', 'kill'],
       faultPauseMsMax: 300,
-      valueBytesMax: 2_000,
+      // Segments double: only the first few can be smaller than a batch.
+      valueBytesMax: 20_000,
       clients: 8,
       clientPauseMsMax: 5,
       walSegmentBytes: 1_024,
@@ -226,6 +228,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'snapshot-with-announced-configuration',
+    fastSeeds: 40,
     bug: '21 (raft 370, 442)',
     what: 'a snapshot carries the configuration from when it was announced, not its own',
     changes: [
@@ -236,10 +239,10 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
       },
     ],
     swarm: {
-      members: 3,
-      kinds: ['isolate', 'kill'],
-      faultPauseMsMax: 1_000,
-      changesMembers: true,
+      ...SINGLE_FAULTS,
+      members: 5,
+      kinds: ['jointChange', 'isolate', 'slowDisk'],
+      changesMembers: false,
       snapshotCount: 5,
       catchupEntries: 1,
     },
