@@ -161,10 +161,13 @@ export class RaftLoop {
     this.#put((raft) => raft.transferLeadership(to));
   }
 
-  /** Resolves with whether raft took the change. */
+  /** Resolves with whether raft took the change; false, too, when the loop stops before it is asked. */
   proposeConfChange(change: ConfChange): Promise<boolean> {
     if (this.#stopped) return Promise.resolve(false);
-    return new Promise((resolve) => this.#put((raft) => resolve(raft.proposeConfChange(change))));
+    return new Promise((resolve) => {
+      this.#put((raft) => resolve(raft.proposeConfChange(change)));
+      this.#decided.push(() => resolve(false));
+    });
   }
 
   applied(index: Index): void {
