@@ -25,6 +25,8 @@ export interface ClientCrowdOptions {
   readonly locks: LockBook;
   readonly members: readonly SimulatedMember[];
   readonly violate: Violate;
+  /** A client is about to ask. */
+  readonly onAsks: () => void;
   readonly onAssertion: (error: unknown) => void;
 }
 
@@ -33,6 +35,8 @@ export class ClientCrowd {
   readonly #clients: SimClient[] = [];
   readonly #lockers: SimLocker[] = [];
   readonly #watchers: SimWatcher[] = [];
+  /** Questions that clients have asked. */
+  operations = 0;
   /** Clients that wait for an answer. */
   #running = 0;
   #isWatchingDisturbed = true;
@@ -45,10 +49,6 @@ export class ClientCrowd {
   get hosts(): readonly string[] {
     const {clients, lockers, watchers} = this.#options.swarm;
     return [...names('c', clients), ...names('l', lockers), ...names('w', watchers)];
-  }
-
-  get operations(): number {
-    return this.#clients.reduce((sum, {operations}) => sum + operations, 0);
   }
 
   get watchEvents(): number {
@@ -68,7 +68,7 @@ export class ClientCrowd {
     const {swarm, random, members} = this.#options;
     const fork = () => random.fork();
     for (const name of names('c', swarm.clients)) {
-      const {keyCount, valueBytesMax, clientPauseMsMax: pauseMsMax} = swarm;
+      const {keyCount, valueBytesMax, clientPauseMsMax: pauseMsMax, requestsAtOnce} = swarm;
       const client = new SimClient({
         ...this.#options,
         name,
@@ -77,6 +77,11 @@ export class ClientCrowd {
         keyCount,
         valueBytesMax,
         pauseMsMax,
+        requestsAtOnce,
+        onAsks: () => {
+          this.operations++;
+          this.#options.onAsks();
+        },
       });
       this.#clients.push(client);
       this.#follow(client.run());

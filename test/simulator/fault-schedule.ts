@@ -29,12 +29,19 @@ export interface FaultScheduleOptions extends Omit<FaultScene, 'later'> {
   readonly pauseMsMax: number;
   /** How many faults there should have been by now: when there were fewer, the next one comes soon. */
   readonly wanted: () => number;
+  /** How many questions of clients were answered: when nearly none are, faults stop for a while. */
+  readonly answered: () => number;
   /** Numbers of faults, from 0, that do not happen; the others are as they were with them. */
   readonly skipped: ReadonlySet<number>;
 }
 
 /** The longest pause before a fault that is late, milliseconds. */
-const LATE_PAUSE_MS_MAX = 80;
+const LATE_PAUSE_MS_MAX = 20;
+/** As long as a late one lasts at most, so that clients in a hurry do not meet all of them at a time, milliseconds. */
+const LATE_FAULT_MS_MAX = 300;
+/** Fewer answers than these in so much time, and faults stop until there were as many, or for as long; milliseconds. */
+const LULL_ANSWERS = 100;
+const LULL_AFTER_MS = 15_000;
 
 const NETWORK = new Set<FaultKind>(NETWORK_FAULTS);
 const PROCESS = new Set<FaultKind>(PROCESS_FAULTS);
@@ -46,6 +53,10 @@ export class FaultSchedule {
   readonly log = new FaultLog();
   readonly #seed: number;
   #isOver = false;
+  /** Calls the next one off, unless it is late already. */
+  #callOff: (() => void) | undefined;
+  /** Answers and time when the present stretch of weather began. */
+  #stretch = {answered: 0, atMs: 0, isLull: false};
 
   constructor(options: FaultScheduleOptions) {
     this.#options = options;
@@ -71,8 +82,19 @@ export class FaultSchedule {
   /** All is well from now on, but for clocks: those stay wrong. */
   heal(): void {
     this.#isOver = true;
-    const {network, members, trace} = this.#options;
-    trace.note('all faults end');
+    this.#options.trace.note('all faults end');
+    this.#calm();
+  }
+
+  /** Clients have asked on: if the next fault is late by now, it comes soon. */
+  hurry(): void {
+    if (this.#callOff === undefined || this.#isOver || !this.#isLate()) return;
+    this.#callOff();
+    this.#next();
+  }
+
+  #calm(): void {
+    const {network, members} = this.#options;
     network.weather = {...FAIR_WEATHER};
     network.heal();
     for (const member of members) {
@@ -85,24 +107,51 @@ export class FaultSchedule {
   }
 
   #next(): void {
-    const {random, network, pauseMsMax, kinds, wanted, skipped} = this.#options;
+    const {random, network, pauseMsMax, kinds, skipped} = this.#options;
     const number = this.log.begun;
     // Each fault draws for itself, so that one can be left out without changing those behind it.
     random.reseed(this.#seed + number * 7_919);
-    const pauseMs = 20 + random.below(number < wanted() ? LATE_PAUSE_MS_MAX : pauseMsMax);
-    network.queue.after(pauseMs, () => {
+    const isLate = this.#isLate();
+    const pauseMs = isLate ? 1 + random.below(LATE_PAUSE_MS_MAX) : 20 + random.below(pauseMsMax);
+    const callOff = network.queue.after(pauseMs, () => {
       if (this.#isOver) return;
+      if (this.#isInLull()) {
+        this.#next();
+        return;
+      }
       this.log.begun++;
       this.#next();
       random.reseed(this.#seed + number * 7_919 + 1);
-      if (!skipped.has(number)) this.inject(kinds[random.below(kinds.length)]);
+      if (!skipped.has(number)) this.inject(kinds[random.below(kinds.length)], {isLate});
     });
+    this.#callOff = isLate ? undefined : callOff;
   }
 
-  inject(kind: FaultKind): void {
+  #isLate(): boolean {
+    return this.log.begun < this.#options.wanted() && !this.#stretch.isLull;
+  }
+
+  /** Under faults that leave no majority nobody gets anywhere, and such a run shows little. */
+  #isInLull(): boolean {
+    const {answered, network, trace} = this.#options;
+    const {nowMs} = network.queue;
+    const {isLull} = this.#stretch;
+    const isBusy = answered() - this.#stretch.answered >= LULL_ANSWERS;
+    const isLong = nowMs - this.#stretch.atMs >= LULL_AFTER_MS;
+    if (!isBusy && !isLong) return isLull;
+    this.#stretch = {answered: answered(), atMs: nowMs, isLull: !isBusy && !isLull};
+    if (this.#stretch.isLull) {
+      trace.note('faults stop for a while');
+      this.#calm();
+    }
+    return this.#stretch.isLull;
+  }
+
+  inject(kind: FaultKind, {isLate}: {isLate: boolean}): void {
     const {random, network, members, trace} = this.#options;
     const member = members[random.below(members.length)];
-    const stroke = {member, ms: 50 + random.below(random.below(4) === 0 ? 8_000 : 1_500)};
+    const msMax = random.below(4) === 0 ? 8_000 : 1_500;
+    const stroke = {member, ms: 50 + random.below(isLate ? LATE_FAULT_MS_MAX : msMax)};
     this.log.strikes(kind, {nowMs: network.queue.nowMs, ms: stroke.ms});
     trace.note(`fault ${kind} ${member.name} ${stroke.ms}`);
     const scene = this.#scene;

@@ -91,7 +91,7 @@ export class Shrinker {
   async #smallerSwarm(): Promise<void> {
     const present = this.#report.swarm;
     await this.#keepsSwarm({changesMembers: false}, present.changesMembers);
-    for (const name of ['watchers', 'clients', 'keyCount', 'valueBytesMax'] as const) {
+    for (const name of ['watchers', 'clients', 'requestsAtOnce', 'keyCount', 'valueBytesMax'] as const) {
       for (const least of [name === 'watchers' ? 0 : 1, 2, Math.max(2, present[name] >> 1)]) {
         if (await this.#keepsSwarm({[name]: least}, least < this.#report.swarm[name])) break;
       }

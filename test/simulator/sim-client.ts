@@ -1,6 +1,6 @@
 /**
- * A client: one question after the other, to whichever member it likes, of all kinds there are. It writes down what
- * it asked and what it was told; whether that was right is the history's to say.
+ * A client: one question after the other, or several at a time, to whichever member it likes, of all kinds there are.
+ * It writes down what it asked and what it was told; whether that was right is the history's to say.
  */
 
 import {CompareResult, CompareTarget, type TxnRequest} from '../../src/engine/types.ts';
@@ -24,6 +24,9 @@ export interface SimClientOptions {
   readonly keyCount: number;
   readonly valueBytesMax: number;
   readonly pauseMsMax: number;
+  readonly requestsAtOnce: number;
+  /** It is about to ask. */
+  readonly onAsks: () => void;
   readonly onAssertion: (error: unknown) => void;
 }
 
@@ -53,7 +56,6 @@ export class SimClient {
   #isStopped = false;
   #member: SimulatedMember | undefined;
   #sequence = 0;
-  operations = 0;
 
   constructor(options: SimClientOptions) {
     this.#options = options;
@@ -68,19 +70,22 @@ export class SimClient {
 
   /** Resolves after `stop`, when the last question has been answered or given up. */
   async run(): Promise<void> {
-    const {random, network, members, trace, name, pauseMsMax} = this.#options;
+    await Promise.all(Array.from({length: this.#options.requestsAtOnce}, () => this.#askOnAndOn()));
+  }
+
+  async #askOnAndOn(): Promise<void> {
+    const {random, network, members, trace, name, pauseMsMax, onAsks} = this.#options;
     while (!this.#isStopped) {
       await network.queue.sleep((random.below(1_000) / 1_000) * pauseMsMax);
       const all = members();
       if (this.#member === undefined || !all.includes(this.#member) || random.below(8) === 0)
         this.#member = all[random.below(all.length)];
+      const member = this.#member;
       const label = `${name}.${++this.#sequence}`;
       const [kind, operation] = this.#choose();
-      this.operations++;
-      const outcome = await operation(this.#member, label);
-      trace.note(
-        `${label} ${kind} at ${this.#member.name}: ${outcome.kind === 'answer' ? 'ok' : outcome.code}`,
-      );
+      onAsks();
+      const outcome = await operation(member, label);
+      trace.note(`${label} ${kind} at ${member.name}: ${outcome.kind === 'answer' ? 'ok' : outcome.code}`);
       // As clients do: another member may know better.
       if (outcome.kind !== 'answer') {
         this.#member = undefined;

@@ -149,6 +149,7 @@ export class SimulatedCluster {
       locks: this.locks,
       members: this.members,
       violate,
+      onAsks: () => this.#faults.hurry(),
       onAssertion: (error) => this.#asserted(error),
     });
     this.#faults = new FaultSchedule({
@@ -162,6 +163,7 @@ export class SimulatedCluster {
       trace: this.trace,
       pauseMsMax: this.swarm.faultPauseMsMax,
       wanted: () => Math.ceil((FAULTS_MIN * this.#crowd.operations) / Math.max(1, options.operations)),
+      answered: () => this.history.answered,
       skipped: options.skippedFaults ?? new Set(),
       clockRateMax: this.swarm.clockRateMax,
       changesMembers: this.swarm.changesMembers,

@@ -6,6 +6,8 @@ import type {SeededRandom} from './seeded-random.ts';
 export interface Swarm {
   readonly members: number;
   readonly clients: number;
+  /** Requests that a client has under way at a time. */
+  readonly requestsAtOnce: number;
   readonly watchers: number;
   /** Clients that take locks. */
   readonly lockers: number;
@@ -34,7 +36,9 @@ export function drawSwarm(random: SeededRandom): Swarm {
   const kinds = drawKinds(random);
   return {
     members,
-    clients: 1 + random.below(8),
+    // Mostly a crowd, so that a message, a sync and a batch carry many requests; a lone client meets other bugs.
+    clients: pick(1, 2, 4, 8, 8, 16, 16, 32),
+    requestsAtOnce: pick(1, 1, 2, 4),
     watchers: random.below(6),
     lockers: random.below(3) === 0 ? 1 + random.below(4) : 0,
     keyCount: pick(2, 5, 20, 60),
@@ -44,7 +48,7 @@ export function drawSwarm(random: SeededRandom): Swarm {
     walSegmentBytes: pick(4_096, 16_384, 65_536),
     heartbeatMs: electionMs / 10,
     electionMs,
-    clientPauseMsMax: pick(5, 30, 200),
+    clientPauseMsMax: pick(2, 5, 30, 100),
     faultPauseMsMax: pick(300, 1_000, 3_000),
     clockRateMax: pick(1.0001, 1.02, 1.2),
     changesMembers: members > 1 && random.below(3) === 0,
