@@ -14,7 +14,7 @@ const KEYS_PER_GROUP = 3;
 /** A question without an answer is given up, milliseconds: longer than an election takes. */
 const PATIENCE_MS = 1_200;
 /** After a refusal another member may know better, milliseconds. */
-const PAUSE_MS = 50;
+const PAUSE_MS = 150;
 /** Questions of one client that may be open together. */
 const IN_FLIGHT = 3;
 

@@ -10,6 +10,7 @@ import type {
   RangeRequest,
   TxnRequest,
 } from '../../../src/engine/types.ts';
+import type {DeletionSeen} from '../../simulator/checkers/kv-history.ts';
 import {KvRecorder} from '../../simulator/checkers/kv-recorder.ts';
 import type {Message} from '../raw-grpc.ts';
 
@@ -29,9 +30,12 @@ interface Read {
 }
 
 export class ChaosHistory {
+  readonly #keys: ReadonlySet<string>;
   readonly #recorder: KvRecorder;
   readonly #reads: Read[] = [];
   readonly #acknowledged = new Map<string, number>();
+  /** Revisions of deletions that were answered. */
+  readonly #deletedAt = new Set<number>();
   readonly violations: string[] = [];
   /** Values that one request each would have written. */
   readonly #unsent: (readonly string[])[] = [];
@@ -40,6 +44,7 @@ export class ChaosHistory {
   undecidedParts = 0;
 
   constructor(keys: readonly string[]) {
+    this.#keys = new Set(keys);
     this.#recorder = new KvRecorder(keys);
   }
 
@@ -61,6 +66,7 @@ export class ChaosHistory {
 
   deleteRange(callAt: number, request: DeleteRangeRequest, answer: Message | undefined): void {
     const answered = this.#answered(answer);
+    if (answered !== undefined && Number(answer?.deleted) > 0) this.#deletedAt.add(answered.revision);
     const result = {deleted: Number(answer?.deleted ?? 0), prevKvs: (answer?.prev_kvs ?? []).map(keyValueOf)};
     const response = {responseDeleteRange: result};
     this.#recorder.single(callAt, {requestDeleteRange: request}, answered && {...answered, response});
@@ -114,9 +120,20 @@ export class ChaosHistory {
     for (const value of this.#unsent.flat())
       if (puts.has(value)) this.violations.push(`${value} was written, but never sent`);
     this.#checkReads(truth);
-    const {violation, undecidedParts} = this.#recorder.check({puts});
+    const {violation, undecidedParts} = this.#recorder.check({
+      puts,
+      unansweredDeletions: this.#unansweredDeletions(truth),
+    });
     this.undecidedParts = undecidedParts;
     if (violation !== undefined) this.violations.push(violation);
+  }
+
+  #unansweredDeletions(truth: readonly TruthEvent[]): DeletionSeen[] {
+    return truth
+      .filter(
+        ({kv, key, revision}) => kv === undefined && this.#keys.has(key) && !this.#deletedAt.has(revision),
+      )
+      .map(({revision, key}) => ({revision, keys: [key]}));
   }
 
   #checkReads(truth: readonly TruthEvent[]): void {

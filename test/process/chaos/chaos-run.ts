@@ -17,8 +17,10 @@ import {ChaosWatcher} from './chaos-watcher.ts';
 export interface ChaosOptions {
   readonly seed: number;
   readonly members: number;
-  /** How long clients and faults go on, milliseconds. */
+  /** How long clients and faults go on, milliseconds; longer, until each kind of fault was felt ... */
   readonly lastsMs: number;
+  /** ... and so many operations were answered. */
+  readonly answeredMin?: number;
 }
 
 export interface ChaosReport {
@@ -49,12 +51,23 @@ const LEASE_CLIENTS = 6;
 /** A lease's TTL, two elections, and what a busy machine takes. */
 const LEASES_GONE_MS = 20_000;
 const HEALED_MS = 60_000;
+/** A busy machine takes its time. */
+const ENOUGH_MS = 120_000;
 
-export async function runChaos({seed, members: size, lastsMs}: ChaosOptions): Promise<ChaosReport> {
+export async function runChaos({
+  seed,
+  members: size,
+  lastsMs,
+  answeredMin = 0,
+}: ChaosOptions): Promise<ChaosReport> {
   const cluster = await ChaosCluster.start(size);
+  // A stack is noted of every call that fails: most of what that costs.
+  const {stackTraceLimit} = Error;
+  Error.stackTraceLimit = 0;
   try {
-    return await new Run(cluster, seed).run(lastsMs);
+    return await new Run(cluster, seed).run(lastsMs, answeredMin);
   } finally {
+    Error.stackTraceLimit = stackTraceLimit;
     await cluster.destroy();
   }
 }
@@ -97,13 +110,15 @@ class Run {
     this.#faults = new ChaosFaults(cluster, randomOf(700));
   }
 
-  async run(lastsMs: number): Promise<ChaosReport> {
+  async run(lastsMs: number, answeredMin: number): Promise<ChaosReport> {
     const actors = [...this.#clients, ...this.#leases];
     const startedMs = performance.now();
     const running = actors.map((actor) => actor.run());
     const faults = this.#faults.run();
     const turn = setInterval(() => this.#watchers[1].reconnect(), 5_000);
     await new Promise((resolve) => setTimeout(resolve, lastsMs));
+    const isEnough = () => this.#history.answered >= answeredMin;
+    await eventually(isEnough, {timeoutMs: ENOUGH_MS, what: `${answeredMin} answers`});
     this.#faults.stop();
     await faults;
     clearInterval(turn);

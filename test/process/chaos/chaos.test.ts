@@ -14,20 +14,24 @@ import {describeReport} from './describe-report.ts';
 /** Room for each kind of fault; those that still lack get more time. */
 const LASTS_MS = {3: 25_000, 5: 15_000};
 const TIMEOUT_MS = 400_000;
-/** On a machine that has much else to do: alone it does more in a second. */
-const ANSWERED_MIN = 1_000;
+/** A quiet machine does more in a second. */
+const ANSWERED_MIN = 2_000;
 
 describe('chaos', () => {
   it.each([3, 5] as const)(
     'Ensure that %i members that are killed, stopped, cut off and out of space break no promise.',
     async (members) => {
-      const report = await runChaos({seed: members, members, lastsMs: LASTS_MS[members]});
+      const report = await runChaos({
+        seed: members,
+        members,
+        lastsMs: LASTS_MS[members],
+        answeredMin: ANSWERED_MIN,
+      });
       console.log(describeReport(members, report));
       expect(report.violations).toEqual([]);
       expect(report.undecidedParts).toBe(0);
       // Something must have been asked, watched, let go and broken, or nothing was shown.
-      expect(report.answered).toBeGreaterThan(ANSWERED_MIN);
-      expect(report.watchEvents).toBeGreaterThan(ANSWERED_MIN / 2);
+      expect(report.watchEvents).toBeGreaterThan(ANSWERED_MIN / 4);
       expect(report.resumed).toBeGreaterThan(0);
       expect(report.expired).toBeGreaterThan(0);
       for (const kind of FAULT_KINDS) {

@@ -17,6 +17,13 @@ interface Way {
   readonly held: Buffer[];
 }
 
+interface Cut {
+  /** Several faults may cut the same way: the last one to go heals it. */
+  faults: number;
+  /** Pieces that had to wait so far. */
+  waited: number;
+}
+
 const HEAD_END = '\r\n\r\n';
 const HEAD_BYTES_MAX = 65_536;
 /** A dialer whose handshake does not say who it is. */
@@ -25,7 +32,8 @@ const STRANGER = '';
 export class PeerRelay {
   readonly #servers: Server[] = [];
   readonly #ways = new Set<Way>();
-  readonly #cuts = new Set<string>();
+  /** By the way that is cut. */
+  readonly #cuts = new Map<string, Cut>();
   /** Names by id, as the handshake writes ids. */
   readonly names = new Map<string, string>();
 
@@ -45,7 +53,10 @@ export class PeerRelay {
   }
 
   cut(from: string, to: string): void {
-    this.#cuts.add(`${from} ${to}`);
+    const pair = `${from} ${to}`;
+    const known = this.#cuts.get(pair);
+    if (known === undefined) this.#cuts.set(pair, {faults: 1, waited: 0});
+    else known.faults++;
   }
 
   /**
@@ -53,16 +64,17 @@ export class PeerRelay {
    * @returns how many pieces waited
    */
   heal(from: string, to: string, isLost: boolean): number {
-    this.#cuts.delete(`${from} ${to}`);
-    let waited = 0;
+    const pair = `${from} ${to}`;
+    const cut = this.#cuts.get(pair);
+    if (cut === undefined || --cut.faults > 0) return cut?.waited ?? 0;
+    this.#cuts.delete(pair);
     for (const way of this.#ways) {
-      if (this.#pairOf(way) !== `${from} ${to}` || way.held.length === 0) continue;
-      waited += way.held.length;
+      if (this.#pairOf(way) !== pair || way.held.length === 0) continue;
       if (isLost) way.source.destroy();
       else for (const chunk of way.held.splice(0)) way.sink.write(chunk);
       way.source.resume();
     }
-    return waited;
+    return cut.waited;
   }
 
   #accept(dialer: Socket, to: string, targetPort: number): void {
@@ -106,7 +118,9 @@ export class PeerRelay {
 
   #pass(way: Way, chunk: Buffer): void {
     const {source, sink, held} = way;
-    if (this.#cuts.has(this.#pairOf(way))) {
+    const cut = this.#cuts.get(this.#pairOf(way));
+    if (cut !== undefined) {
+      cut.waited++;
       held.push(chunk);
       source.pause();
       return;
