@@ -10,7 +10,7 @@ import {
   type IncomingMessage,
 } from 'node:http';
 import type {Socket} from 'node:net';
-import {duplexPair} from 'node:stream';
+import {type Duplex, duplexPair} from 'node:stream';
 import {AssertionError} from '../../engine/errors.ts';
 import {ErrorCode} from './errors.ts';
 import type {HeaderField} from './hpack/header-field.ts';
@@ -35,8 +35,12 @@ const HOP_FIELDS = new Set([
   'transfer-encoding',
   'upgrade',
   'te',
-  'host',
+  // Trailers are not handed on.
+  'trailer',
 ]);
+
+/** What node:http says to a path, a method or a value with forbidden characters. */
+const REFUSALS = new Set(['ERR_UNESCAPED_CHARACTERS', 'ERR_INVALID_HTTP_TOKEN', 'ERR_INVALID_CHAR']);
 
 export class PlainCall extends Stream {
   declare readonly connection: PlainCallHost;
@@ -47,35 +51,34 @@ export class PlainCall extends Stream {
   /** Bytes of content so far. */
   #received = 0;
 
-  constructor(
+  private constructor(connection: PlainCallHost, id: number, sendWindow: number, plain: PlainRequest) {
+    super(connection, id, sendWindow);
+    this.hold(PLAIN_CALL_COST_BYTES);
+    this.#contentLength = plain.contentLength;
+    this.#request = plain.request;
+    this.#request.on('response', (response) => this.#answer(response));
+    this.#request.on('error', () => this.#fail());
+  }
+
+  /** @returns what is wrong with a request that HTTP/1.1 has no words for: a method with a blank, say */
+  static open(
     connection: PlainCallHost,
     id: number,
     sendWindow: number,
     options: {head: RequestHead; http: HttpServer; hasBody: boolean},
-  ) {
-    super(connection, id, sendWindow);
-    this.hold(PLAIN_CALL_COST_BYTES);
+  ): PlainCall | string {
     const [near, far] = duplexPair();
+    const plain = plainRequest(near, options.head, options.hasBody);
+    if (typeof plain === 'string') return plain;
     far.on('close', () => near.destroy());
     near.on('close', () => far.destroy());
     // Handlers look at who asks.
     const {remoteAddress, remotePort, remoteFamily, localAddress, localPort} = connection.socket;
     Object.assign(far, {remoteAddress, remotePort, remoteFamily, localAddress, localPort});
     Object.assign(far, {encrypted: 'encrypted' in connection.socket});
-    const {head} = options;
-    this.#contentLength = head.contentLength;
-    const headers = requestHeaders(head);
-    const isOfUnknownLength = options.hasBody && head.contentLength === undefined;
-    if (isOfUnknownLength) headers['transfer-encoding'] = 'chunked';
-    this.#request = httpRequest({
-      createConnection: () => near as unknown as Socket,
-      method: head.method,
-      path: head.path,
-      headers,
-    });
-    this.#request.on('response', (response) => this.#answer(response));
-    this.#request.on('error', () => this.#fail());
+    const call = new PlainCall(connection, id, sendWindow, plain);
     options.http.emit('connection', far);
+    return call;
   }
 
   receiveData(chunk: Buffer, start: number, end: number): void {
@@ -156,8 +159,28 @@ export class PlainCall extends Stream {
   }
 }
 
+interface PlainRequest {
+  readonly request: ClientRequest;
+  readonly contentLength: number | undefined;
+}
+
+/** @returns what node:http refuses to write, since no HTTP/1.1 server could read it */
+function plainRequest(near: Duplex, head: RequestHead, hasBody: boolean): PlainRequest | string {
+  const {method, path, contentLength} = head;
+  const headers = requestHeaders(head);
+  if (hasBody && contentLength === undefined) headers['transfer-encoding'] = 'chunked';
+  const createConnection = () => near as unknown as Socket;
+  try {
+    return {request: httpRequest({createConnection, method, path, headers}), contentLength};
+  } catch (error) {
+    if (REFUSALS.has((error as NodeJS.ErrnoException).code ?? '')) return (error as Error).message;
+    throw error;
+  }
+}
+
 function requestHeaders(head: RequestHead): Record<string, string | string[]> {
-  const headers: Record<string, string | string[]> = {};
+  // A field may have the name of anything that objects have.
+  const headers: Record<string, string | string[]> = Object.create(null);
   const add = ({name, value}: HeaderField): void => {
     const known = headers[name];
     if (known === undefined) headers[name] = value;
@@ -166,6 +189,7 @@ function requestHeaders(head: RequestHead): Record<string, string | string[]> {
   };
   for (const field of head.fields) {
     if (field.name === ':authority') headers.host = field.value;
+    else if (field.name === 'host') headers.host ??= field.value;
     else if (!field.name.startsWith(':') && !HOP_FIELDS.has(field.name)) add(field);
   }
   headers.connection = 'close';

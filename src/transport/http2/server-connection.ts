@@ -186,7 +186,11 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
     const {http} = this.#context;
     if (http !== undefined && head.path !== '' && !GRPC_CONTENT_TYPE.test(head.contentType)) {
       const options = {head, http, hasBody: !endStream};
-      const plain = new PlainCall(this, id, this.peer.initialWindowSize, options);
+      const plain = PlainCall.open(this, id, this.peer.initialWindowSize, options);
+      if (typeof plain === 'string') {
+        this.malformed(id, plain);
+        return;
+      }
       this.streams.set(id, plain);
       if (endStream) this.remoteEnd(plain);
       return;

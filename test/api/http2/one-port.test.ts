@@ -391,6 +391,39 @@ describe('plain requests over HTTP/2', () => {
     });
   });
 
+  it.each<[string, [string, string][]]>([
+    ['a blank in :path', [[':path', '/a b']]],
+    ['a control character in :path', [[':path', '/a\x01b']]],
+    ['a blank in :method', [[':method', 'G T']]],
+    ['a control character in :method', [[':method', 'G\x01']]],
+    ['a control character in :authority', [[':authority', 'a\x01b']]],
+    ['a control character in a value', [['x', 'a\x01b']]],
+    ['DEL in a value', [['x', 'a\x7fb']]],
+  ])(
+    'Ensure that a request which HTTP/1.1 has no words for is refused by itself: %s.',
+    async (_name, odd) => {
+      const port = await startHttp();
+      const peer = await RawPeer.connect(port);
+      peer.send(frame(T.headers, F.endHeaders | F.endStream, 1, block(plainFields(odd))));
+      expect(await peer.reset(1)).toBe(E.protocol);
+      peer.send(unaryCall(3));
+      expect((await peer.trailers(3)).get('grpc-status')).toBe('0');
+      peer.close();
+    },
+  );
+
+  it('Ensure that fields with names of objects’ own properties, trailer, and host in place of :authority are served.', async () => {
+    const port = await startHttp();
+    const peer = await RawPeer.connect(port);
+    const odd = ['__proto__', 'constructor', 'trailer', 'host'].map((name): [string, string] => [name, 'v']);
+    const fields = plainFields(odd).filter(([name]) => name !== ':authority');
+    peer.send(frame(T.headers, F.endHeaders | F.endStream, 1, block(fields)));
+    const body = await peer.until(() => (peer.data.get(1)?.length === 2 ? peer.body(1) : undefined));
+    expect(JSON.parse(body.toString()).headers).toMatchObject({constructor: 'v', host: 'v'});
+    expect(body.toString()).not.toContain('trailer');
+    peer.close();
+  });
+
   it('Ensure that large, empty and broken answers come back as such.', async () => {
     const port = await startHttp();
     const status = [...h2, '-o', '/dev/null', '-w', '%{http_code} %{size_download}'];
@@ -401,6 +434,18 @@ describe('plain requests over HTTP/2', () => {
     expect(await run('curl', ...h2, '-i', `http://127.0.0.1:${port}/v`)).toMatch(/x-two: 1\r\nx-two: 2/);
   });
 });
+
+/** Of a GET, with these fields in place of its own or behind them. */
+function plainFields(odd: readonly [string, string][]): [string, string][] {
+  const fields = new Map([
+    [':method', 'GET'],
+    [':scheme', 'http'],
+    [':path', '/'],
+    [':authority', 'x'],
+  ]);
+  for (const [name, value] of odd) fields.set(name, value);
+  return [...fields];
+}
 
 describe('keep-alive of the server', () => {
   it('Ensure that a connection that does not answer is dropped, and one that does is not.', async () => {
