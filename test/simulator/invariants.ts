@@ -14,6 +14,7 @@ type Entry = Parameters<MemberObserver['applying']>[2];
 interface Seen {
   /** Of its clock: a process that has not run since is as it was. */
   turns: number;
+  isLeader: boolean;
   term: number;
   commit: number;
   applied: number;
@@ -27,6 +28,8 @@ export interface InvariantsOptions {
   readonly onRevoked: (id: bigint, options: {isExpired: boolean}) => void;
   /** A process has begun to lead a term. */
   readonly onLeading: (member: SimulatedMember, term: number) => void;
+  /** It still does, after something has reached it. `before`: its commit index until then. */
+  readonly onLed: (member: SimulatedMember, options: {readonly before: number}) => void;
 }
 
 export class Invariants {
@@ -40,12 +43,14 @@ export class Invariants {
   elections = 0;
 
   readonly #onLeading: InvariantsOptions['onLeading'];
+  readonly #onLed: InvariantsOptions['onLed'];
 
-  constructor({model, violate, onRevoked, onLeading}: InvariantsOptions) {
+  constructor({model, violate, onRevoked, onLeading, onLed}: InvariantsOptions) {
     this.#model = model;
     this.#violate = violate;
     this.#onRevoked = onRevoked;
     this.#onLeading = onLeading;
+    this.#onLed = onLed;
   }
 
   /** The first member that applies an entry also moves the model. */
@@ -103,10 +108,11 @@ export class Invariants {
     const seen = this.#lives.get(life);
     if (seen?.turns === turns) return;
     const {term, commit, applied, role, lastIndex} = loop.status();
-    if (role === 'leader') this.#leads(member, term);
+    const isLeader = role === 'leader';
+    if (isLeader) this.#leads(member, term);
     const marked = life.opened.store.applied().index;
     if (seen === undefined) {
-      this.#lives.set(life, {turns, term, commit, applied, marked});
+      this.#lives.set(life, {turns, isLeader, term, commit, applied, marked});
       return;
     }
     if (term < seen.term) this.#back(member, 'term', seen.term, term);
@@ -117,7 +123,9 @@ export class Invariants {
       this.#violate('raft', `${member.name} applied ${applied} beyond its commit ${commit}`);
     if (commit > lastIndex)
       this.#violate('raft', `${member.name} has commit ${commit} beyond its log ${lastIndex}`);
+    if (isLeader && seen.isLeader && term === seen.term) this.#onLed(member, {before: seen.commit});
     seen.turns = turns;
+    seen.isLeader = isLeader;
     seen.term = term;
     seen.commit = commit;
     seen.applied = applied;

@@ -127,6 +127,9 @@ export class SimulatedCluster {
         this.#rules.leads(name, life.opened.raft);
         this.#leaderClock.leads(life, term);
       },
+      onLed: ({name, life}, {before}) => {
+        if (life?.opened !== undefined) this.#rules.led(name, life.opened.raft, before);
+      },
     });
     this.#rules = new RaftRules({violate, founders: this.swarm.members});
     for (let place = 1; place <= this.swarm.members; place++) this.#addMachine(place);

@@ -24,6 +24,8 @@ export class DurableLog {
   lastIndex: Index = 0;
   /** Everything up to here is in the store. */
   base: Index = 0;
+  /** Files were meddled with: others may know of more than there is. */
+  wasDamaged = false;
   readonly #terms = new Map<Index, Term>();
 
   append({entries, hardState, snapshot}: DurableBatch): void {

@@ -49,6 +49,14 @@ function viewOf(status: Partial<RaftStatus>, log: readonly Entry[] = []) {
   };
 }
 
+const PROGRESS = {
+  next: 3,
+  state: 'replicate',
+  recentActive: true,
+  isLearner: false,
+  pendingSnapshot: 0,
+} as const;
+
 const recoveredOf = (term: number, vote: bigint, terms: readonly number[], base = 0): Recovered => ({
   term,
   vote,
@@ -217,6 +225,32 @@ describe('the rules of raft', () => {
     expect(found).toEqual([]);
     rules.appending('m1', viewOf({role: 'leader', applied: 2}, log), [{...log[3], index: 5}]);
     expect(found).toEqual(['one change']);
+  });
+
+  it('Ensure that a leader that counts the copies of an older term is noticed.', () => {
+    const log = [entryOf(1, 1), entryOf(2, 1), entryOf(3, 2)];
+    const leader = {role: 'leader', term: 2} as const;
+    rules.led('m1', viewOf({...leader, commit: 1}, log), 1);
+    rules.led('m1', viewOf({...leader, commit: 3}, log), 1);
+    expect(found).toEqual([]);
+    rules.led('m1', viewOf({...leader, commit: 2}, log), 1);
+    expect(found).toEqual(['commit']);
+  });
+
+  it('Ensure that a leader that takes another to have what it has not is noticed, but for damaged files.', () => {
+    const log = [entryOf(1, 1), entryOf(2, 2)];
+    const leads = (id: bigint, match: number) => {
+      const progress = {...PROGRESS, id, match};
+      rules.led('m1', viewOf({role: 'leader', term: 2, commit: 2, progress: [progress]}, log), 2);
+    };
+    leads(2n, 1);
+    leads(2n, 7);
+    expect(found).toEqual([]);
+    leads(2n, 2);
+    expect(found).toEqual(['match']);
+    rules.opened('m2', 2n, recoveredOf(1, 0n, []), {isDamaged: true});
+    leads(2n, 1);
+    expect(found).toEqual(['match']);
   });
 
   it('Ensure that a campaign of a learner, or over an unapplied change, is noticed.', () => {

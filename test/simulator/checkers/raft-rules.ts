@@ -1,7 +1,8 @@
 /**
  * What raft promises, held against every step of every member: nothing is said before it is durable, nothing durable
- * goes back, what is committed is on a majority of the disks and in the log of whoever leads later, logs agree, and
- * configurations change one at a time. Election safety and what is applied are the invariants' (invariants.ts).
+ * goes back, what a leader takes others to have is on their disks, what is committed is on a majority of them and in
+ * the log of whoever leads later, logs agree, and configurations change one at a time. Election safety and what is
+ * applied are the invariants' (invariants.ts).
  */
 
 import {type ConfState, type Entry, EntryType, type Message} from '../../../src/engine/raft/message.ts';
@@ -45,6 +46,7 @@ export class RaftRules {
     const lost = log.lostIn(recovered);
     if (lost !== undefined && !options.isDamaged) this.#violate('durability', `${name}: ${lost}`);
     if (!options.isDamaged) this.#forgetUntold(id, recovered.term);
+    log.wasDamaged ||= options.isDamaged;
     log.restart(recovered);
   }
 
@@ -129,6 +131,23 @@ export class RaftRules {
           'leader completeness',
           `${name} leads term ${term}, its entry ${index} is of ${own}, not ${committed}`,
         );
+    }
+  }
+
+  /** A member goes on leading its term. `before`: its commit index when it was looked at last. */
+  led(name: string, raft: RaftView, before: Index): void {
+    const {term, commit, progress} = raft.status();
+    const committed = raft.term(commit);
+    if (commit > before && committed !== term)
+      this.#violate(
+        'commit',
+        `${name} leads term ${term} and counts the copies of ${commit}, an entry of ${committed}`,
+      );
+    for (const {id, match} of progress) {
+      const log = this.#logOf(id);
+      const own = raft.term(match);
+      if (own === undefined || log.wasDamaged || log.holds(match, own)) continue;
+      this.#violate('match', `${name} takes ${id} to have ${match} of term ${own}, which is not durable there`);
     }
   }
 

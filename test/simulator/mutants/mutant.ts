@@ -36,6 +36,7 @@ export interface Mutant {
 export const RAFT_RULES = [
   'durability',
   'commit',
+  'match',
   'leader completeness',
   'log matching',
   'one change',
