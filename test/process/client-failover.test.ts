@@ -85,4 +85,32 @@ describe.each<Program>(['etcd', 'kvd'])('clients of a shrinking cluster of %s', 
     await mutex.unlock();
     await session.close();
   });
+
+  it('Ensure that a new client passes over a member that hangs, for writes, watches and backups, too.', async () => {
+    cluster = await ProcessCluster.start({program, size: 3});
+    const [hanging, ...others] = cluster.members;
+    await connect([hanging.endpoint]).kv.put({key: bytes('k'), value: bytes('before')});
+    hanging.signal('SIGSTOP');
+    const endpoints = cluster.members.map(({endpoint}) => endpoint);
+    // Whoever of them led: the others elect a leader first.
+    const able = connect(others.map(({endpoint}) => endpoint));
+    await eventually(async () => (await able.kv.range({key: bytes('k')}, {timeoutMs: 2_000})).count === 1, {
+      what: 'a leader among the others',
+    });
+    const put = connect(endpoints).kv.put({key: bytes('k'), value: bytes('after')});
+    await expect(put).resolves.toBeDefined();
+    const watcher = connect(endpoints).watch({key: bytes('k')}, {createdNotify: true});
+    expect((await watcher[Symbol.asyncIterator]().next()).value?.created).toBe(true);
+    for await (const {blob} of connect(endpoints).maintenance.snapshot()) {
+      expect(blob.length).toBeGreaterThan(0);
+      break;
+    }
+    // Nobody else to turn to: the call without a deadline ends by the time-out for dialling.
+    const alone = connect([hanging.endpoint]).maintenance.snapshot();
+    await expect(alone[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+      status: 14,
+      message: expect.stringContaining('no answer in 2000 ms'),
+    });
+    hanging.signal('SIGCONT');
+  });
 });

@@ -1,12 +1,13 @@
 /**
  * The endpoints of a client and the connections to them. One endpoint is current; calls go there until it fails,
- * then to the next one that can be reached. Everything here happens before a request is sent, so trying again is
+ * then to the next one that can be reached, as soon as it answers. Everything here happens before a request is sent, so trying again is
  * always safe.
  */
 
 import {setTimeout as delay} from 'node:timers/promises';
 import {GrpcError, GrpcStatus} from '../http2/grpc-status.ts';
 import type {Channel, OpenChannel} from './channel.ts';
+import {firstReady} from './first-ready.ts';
 
 export interface EndpointPoolOptions {
   readonly endpoints: readonly string[];
@@ -94,23 +95,34 @@ export class EndpointPool {
 
   /** @returns the last failure when no endpoint could be reached */
   async #tryRound(patience: Patience): Promise<Channel | Error> {
-    const {endpoint, failures} = patience;
-    const count = endpoint === undefined ? this.#endpoints.length : 1;
+    const {endpoint, failures, signal} = patience;
+    const current = this.#current;
+    const targets =
+      endpoint === undefined
+        ? [...this.#endpoints.slice(current), ...this.#endpoints.slice(0, current)]
+        : [endpoint];
     let failure: Error | undefined;
-    for (let i = 0; i < count; i++) {
-      if (this.#isClosed) throw new GrpcError(GrpcStatus.cancelled, 'context canceled');
-      const target = endpoint ?? this.#endpoints[this.#current];
+    let hopeless: GrpcError | undefined;
+    const found = await firstReady(targets, async (target) => {
       try {
+        if (this.#isClosed) throw new GrpcError(GrpcStatus.cancelled, 'context canceled');
+        signal?.throwIfAborted();
         return await this.#connected(target, patience);
       } catch (error) {
         // What is no endpoint will not become one.
-        if (error instanceof GrpcError && error.status === GrpcStatus.invalidArgument) throw error;
+        if (error instanceof GrpcError && error.status === GrpcStatus.invalidArgument) hopeless = error;
         failure = error instanceof Error ? error : new Error(String(error), {cause: error});
         // That the time is over says less than why an earlier attempt failed.
         if (!failures.has(target) || !isDeadline(error)) failures.set(target, error);
-        this.turnFrom(target);
+        throw error;
       }
+    });
+    if (this.#isClosed) throw new GrpcError(GrpcStatus.cancelled, 'context canceled');
+    if (found !== undefined) {
+      if (endpoint === undefined) this.#current = Math.max(0, this.#endpoints.indexOf(found.target));
+      return found.result;
     }
+    if (hopeless !== undefined) throw hopeless;
     return failure ?? new Error('no endpoint');
   }
 

@@ -69,6 +69,7 @@ export class ClientConnection extends Connection implements ClientCallHost {
   #nextStreamId = 1;
   #isGoingAway = false;
   #endDetail = '';
+  #greeting: {resolve: () => void; reject: (error: GrpcError) => void} | undefined;
   /** Calls beyond the server's concurrent streams, in order. */
   #waiting: (() => void)[] = [];
 
@@ -88,6 +89,7 @@ export class ClientConnection extends Connection implements ClientCallHost {
     socket.on('data', (chunk: Buffer) => {
       this.#keepAlive.heard();
       this.receive(chunk, 0);
+      if (this.#greeting !== undefined && this.hasPeerSettings) this.#greeting.resolve();
     });
     this.#keepAlive.start();
   }
@@ -95,6 +97,16 @@ export class ClientConnection extends Connection implements ClientCallHost {
   /** False once the connection is gone or going: a new call needs another one. */
   get isOpen(): boolean {
     return !this.isClosed && !this.#isGoingAway && this.#nextStreamId < STREAM_ID_MAX;
+  }
+
+  /**
+   * Resolves with the server's first word: whatever takes connections need not be there to answer (a stopped process'
+   * are taken by the system). To be called once, before anything was received.
+   */
+  greeted(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#greeting = {resolve, reject};
+    });
   }
 
   /** @throws GrpcError; UnprocessedCallError when the server has surely not seen the call */
@@ -360,6 +372,7 @@ export class ClientConnection extends Connection implements ClientCallHost {
       this.#endDetail = error === undefined ? detail : `${errorCodeName(error.code)}: ${detail}`;
     }
     this.#goAway();
+    this.#greeting?.reject(new GrpcError(GrpcStatus.unavailable, `error reading from server: ${detail}`));
     for (const open of this.#waiting.splice(0)) open();
   }
 }

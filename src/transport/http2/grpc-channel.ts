@@ -15,7 +15,7 @@ export interface GrpcChannelOptions {
   readonly target: string;
   /** Given: the target is dialled with TLS, whatever its scheme says. */
   readonly tls?: ConnectionOptions | undefined;
-  /** Name resolution, connecting and the TLS handshake together. */
+  /** Name resolution, connecting, the TLS handshake and the server's first word together, milliseconds. */
   readonly dialTimeoutMs: number;
   readonly keepAliveTimeMs?: number | undefined;
   readonly keepAliveTimeoutMs?: number | undefined;
@@ -31,6 +31,8 @@ export class GrpcChannel {
   readonly #target: Target;
   #connection: ClientConnection | undefined;
   #dialling: Promise<ClientConnection> | undefined;
+  /** Ends the attempt under way. */
+  #dialAbort: AbortController | undefined;
   #isClosed = false;
 
   constructor(options: GrpcChannelOptions) {
@@ -81,6 +83,7 @@ export class GrpcChannel {
 
   close(): void {
     this.#isClosed = true;
+    this.#dialAbort?.abort(channelClosing());
     this.#connection?.close();
     this.#connection = undefined;
   }
@@ -91,7 +94,7 @@ export class GrpcChannel {
 
   /** Waits for a connection no longer than the call may. */
   async #connect(timeoutMs: number | undefined, signal: AbortSignal | undefined): Promise<ClientConnection> {
-    if (this.#isClosed) throw new GrpcError(GrpcStatus.cancelled, 'grpc: the client connection is closing');
+    if (this.#isClosed) throw channelClosing();
     this.#dialling ??= this.#dial().finally(() => {
       this.#dialling = undefined;
     });
@@ -116,32 +119,41 @@ export class GrpcChannel {
   }
 
   async #dial(): Promise<ClientConnection> {
-    let socket: Socket;
+    const {dialTimeoutMs, tls, ...options} = this.#options;
+    const abort = new AbortController();
+    const {signal} = abort;
+    this.#dialAbort = abort;
+    const timer = setTimeout(() => abort.abort(new Error(`no answer in ${dialTimeoutMs} ms`)), dialTimeoutMs);
     try {
-      socket = await dialSocket(this.#target, this.#options);
+      const socket = await dialSocket(this.#target, tls, signal);
+      const {authority, scheme} = this.#target;
+      const connection = new ClientConnection(socket, {...options, authority, scheme});
+      signal.addEventListener('abort', () => connection.lost('given up'));
+      await connection.greeted();
+      signal.throwIfAborted();
+      this.#connection = connection;
+      return connection;
     } catch (error) {
+      const cause: unknown = signal.aborted ? signal.reason : error;
+      if (cause instanceof GrpcError) throw cause;
       const {DialError} = await import('./dial-error.ts');
-      throw new DialError(this.#target.path ?? this.#target.authority, error);
+      throw new DialError(this.#target.path ?? this.#target.authority, cause);
+    } finally {
+      clearTimeout(timer);
+      this.#dialAbort = undefined;
     }
-    const {keepAliveTimeMs, keepAliveTimeoutMs, maxReceiveBytes, userAgent} = this.#options;
-    const connection = new ClientConnection(socket, {
-      authority: this.#target.authority,
-      scheme: this.#target.scheme,
-      keepAliveTimeMs,
-      keepAliveTimeoutMs,
-      maxReceiveBytes,
-      userAgent,
-    });
-    if (this.#isClosed) {
-      connection.close();
-      throw new GrpcError(GrpcStatus.cancelled, 'grpc: the client connection is closing');
-    }
-    this.#connection = connection;
-    return connection;
   }
 }
 
-async function dialSocket(target: Target, {tls, dialTimeoutMs}: GrpcChannelOptions): Promise<Socket> {
+function channelClosing(): GrpcError {
+  return new GrpcError(GrpcStatus.cancelled, 'grpc: the client connection is closing');
+}
+
+async function dialSocket(
+  target: Target,
+  tls: ConnectionOptions | undefined,
+  signal: AbortSignal,
+): Promise<Socket> {
   const where = target.path === undefined ? {host: target.host, port: target.port!} : {path: target.path};
   const isTls = target.scheme === 'https';
   // The server's certificate is checked against the name that was dialled, unless the options name another.
@@ -151,16 +163,17 @@ async function dialSocket(target: Target, {tls, dialTimeoutMs}: GrpcChannelOptio
     ? (await import('node:tls')).connect({ALPNProtocols: ['h2'], ...servername, ...tls, ...where})
     : connectTcp(where);
   return new Promise((resolve, reject) => {
-    const fail = (error: Error): void => {
-      clearTimeout(timer);
+    const fail = (error: unknown): void => {
       socket.destroy();
       reject(error);
     };
-    const timer = setTimeout(() => fail(new Error(`no answer in ${dialTimeoutMs} ms`)), dialTimeoutMs);
+    const onAbort = (): void => fail(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort);
     socket.once('error', fail);
     socket.once(isTls ? 'secureConnect' : 'connect', () => {
-      clearTimeout(timer);
       socket.off('error', fail);
+      signal.removeEventListener('abort', onAbort);
       resolve(socket);
     });
   });

@@ -159,7 +159,15 @@ describe('our client and bad weather', () => {
     await expect(channel.unary('/a.B/C', bytes(''), {timeoutMs: 50})).rejects.toMatchObject({
       status: GrpcStatus.deadlineExceeded,
     });
+    const impatient = channelTo(`127.0.0.1:${port}`, {dialTimeoutMs: 50});
+    await expect(impatient.unary('/a.B/C', bytes(''), {})).rejects.toMatchObject({
+      status: GrpcStatus.unavailable,
+      message: expect.stringMatching(/^connection error: .*no answer in 50 ms/),
+    });
+    // The first attempt is still under way.
+    const pending = channel.connect({timeoutMs: undefined, signal: undefined});
     channel.close();
+    await expect(pending).rejects.toMatchObject({status: GrpcStatus.cancelled});
     for (const socket of sockets) socket.destroy();
     mute.close();
   });
