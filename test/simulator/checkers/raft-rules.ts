@@ -147,7 +147,10 @@ export class RaftRules {
       const log = this.#logOf(id);
       const own = raft.term(match);
       if (own === undefined || log.wasDamaged || log.holds(match, own)) continue;
-      this.#violate('match', `${name} takes ${id} to have ${match} of term ${own}, which is not durable there`);
+      this.#violate(
+        'match',
+        `${name} takes ${id} to have ${match} of term ${own}, which is not durable there`,
+      );
     }
   }
 
