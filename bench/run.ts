@@ -7,24 +7,22 @@
  */
 
 import {writeFileSync} from 'node:fs';
-import {parseArgs} from 'node:util';
 import {EtcdCalls} from '../test/process/etcd-calls.ts';
 import type {MemberProcess, Program} from '../test/process/member-process.ts';
 import {ProcessCluster} from '../test/process/process-cluster.ts';
+import {runFlags} from '../test/runners/run-flags.ts';
 import {h2load} from './h2load.ts';
 import {cpuSeconds, residentBytes} from './process-usage.ts';
 
-const {values} = parseArgs({
-  options: {
-    seconds: {type: 'string', default: '3'},
-    rounds: {type: 'string', default: '1'},
-    members: {type: 'string', default: '1,3'},
-    'in-flight': {type: 'string', default: '1,10,100,1000'},
-    json: {type: 'string'},
-  },
+const NUMBERS = {name: 'numbers with commas between', fits: (text: string) => /^\d+(,\d+)*$/.test(text)};
+const values = runFlags('bench', "Debian's etcd and kvd side by side; prints a table of ratios.", {
+  seconds: {kind: 'number', default: 3, help: 'of each row'},
+  rounds: {kind: 'whole', default: 1, least: 1, help: 'of everything; the medians count'},
+  members: {kind: 'text', default: '1,3', form: NUMBERS, help: 'sizes of the clusters'},
+  'in-flight': {kind: 'text', default: '1,10,100,1000', form: NUMBERS, help: 'requests at a time'},
+  json: {kind: 'text', help: 'a file for the figures'},
 });
-const seconds = Number(values.seconds);
-const rounds = Number(values.rounds);
+const {seconds, rounds} = values;
 
 const KINDS = ['put', 'range linearizable', 'range serializable'] as const;
 type Kind = (typeof KINDS)[number];

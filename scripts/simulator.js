@@ -13,7 +13,7 @@ import {dirname, join, relative, resolve} from 'node:path';
 const root = resolve(import.meta.dirname, '..');
 const folder = join(root, '.sim-campaign');
 const DAY_MS = 86_400_000;
-const SOURCES = ['src/engine', 'src/transport/peer', 'test/simulator'];
+const SOURCES = ['src/engine', 'src/transport/peer', 'test/simulator', 'test/runners'];
 
 const [program, ...args] = process.argv.slice(2);
 const engine = hash();

@@ -9,7 +9,7 @@
 
 import {spawnSync} from 'node:child_process';
 import {join, resolve} from 'node:path';
-import {parseArgs} from 'node:util';
+import {runFlags} from '../runners/run-flags.ts';
 import {crashEverywhere} from './enumerate.ts';
 import {failEverywhere} from './fail-everywhere.ts';
 import {flipEverywhere} from './flip-everywhere.ts';
@@ -20,18 +20,6 @@ import {failSystemEverywhere} from './system-errors.ts';
 import {WORKLOADS} from './workloads.ts';
 
 const projectRoot = resolve(import.meta.dirname, '../..');
-const {values} = parseArgs({
-  options: {
-    part: {type: 'string'},
-    length: {type: 'string', default: '2'},
-    seed: {type: 'string', default: '1'},
-    flips: {type: 'string', default: '5000'},
-    kills: {type: 'string', default: '1000'},
-  },
-});
-const length = Number(values.length);
-const seed = Number(values.seed);
-
 const PARTS: Readonly<Record<string, () => AsyncGenerator<unknown>>> = {
   async *images() {
     const all = {seed, length, piecesMax: 10, drawn: 256, tearStep: 7, tearEdge: 128, checkEvery: 1};
@@ -48,7 +36,7 @@ const PARTS: Readonly<Record<string, () => AsyncGenerator<unknown>>> = {
       yield flipEverywhere(workload, {length, seed, zeroStep: 1, startEvery: 100});
   },
   async *store() {
-    const report = await flipStore({flips: Number(values.flips), seed});
+    const report = await flipStore({flips: values.flips, seed});
     yield report;
     if (report.wrong.length > 0) throw new Error('a store was read as another');
   },
@@ -63,14 +51,20 @@ const PARTS: Readonly<Record<string, () => AsyncGenerator<unknown>>> = {
   async *kills() {
     runTests('code', ['test/contract/backend-disk.test.ts', '-t', 'kills in the middle']);
     runTests('process', ['test/crash/process/store-files.test.ts', '-t', 'opened behind a killed process']);
-    yield {kills: Number(values.kills)};
+    yield {kills: values.kills};
   },
 };
 
-const names = values.part === undefined ? Object.keys(PARTS) : [values.part];
-for (const name of names) {
-  const part = PARTS[name];
-  if (part === undefined) throw new Error(`there is no part ${name}, only ${Object.keys(PARTS).join(', ')}`);
+const values = runFlags('crash', 'crashes and failures at every place of the workloads.', {
+  part: {kind: 'text', choices: Object.keys(PARTS), help: 'this one alone'},
+  length: {kind: 'whole', default: 2, least: 1, help: 'of a workload, in units of what the tests do'},
+  seed: {kind: 'whole', default: 1, help: 'of what is drawn'},
+  flips: {kind: 'whole', default: 5_000, least: 1, help: "bits of LMDB's file, for the part store"},
+  kills: {kind: 'whole', default: 1_000, least: 1, help: 'for the part kills'},
+});
+const {length, seed} = values;
+for (const [name, part] of Object.entries(PARTS)) {
+  if (values.part !== undefined && values.part !== name) continue;
   let before = process.cpuUsage();
   for await (const report of part()) {
     const {user, system} = process.cpuUsage(before);
@@ -85,7 +79,7 @@ function runTests(project: string, args: readonly string[]): void {
     ['run', '--project', project, ...args],
     {
       cwd: projectRoot,
-      env: {...process.env, KVD_TEST_KILLS: values.kills, KVD_CRASH_SEED: values.seed},
+      env: {...process.env, KVD_TEST_KILLS: String(values.kills), KVD_CRASH_SEED: String(seed)},
       stdio: 'inherit',
     },
   );

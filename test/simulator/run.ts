@@ -3,7 +3,7 @@
  * prints every line of a run, `--shrink` makes a failing one as small as it can and prints the command for that.
  */
 
-import {parseArgs} from 'node:util';
+import {runFlags} from '../runners/run-flags.ts';
 import {runCanary} from './campaign/canary.ts';
 import {explain} from './explain.ts';
 import {optionsOf, type Recipe, Shrinker} from './shrink.ts';
@@ -12,21 +12,32 @@ import {SimulatedCluster, type SimulationReport} from './simulated-cluster.ts';
 const TAIL_LINES = 60;
 const SHRINK_MINUTES = 10;
 
-const {values} = parseArgs({
-  options: {
-    seed: {type: 'string', default: '1'},
-    count: {type: 'string', default: '1'},
-    operations: {type: 'string', default: '1000'},
-    swarm: {type: 'string', default: '{}'},
-    'skip-faults': {type: 'string', default: ''},
-    tail: {type: 'string', default: String(TAIL_LINES)},
-    minutes: {type: 'string', default: String(SHRINK_MINUTES)},
-    log: {type: 'boolean', default: false},
-    quiet: {type: 'boolean', default: false},
-    keep: {type: 'boolean', default: false},
-    shrink: {type: 'boolean', default: false},
-    canary: {type: 'boolean', default: false},
+const values = runFlags('sim', 'runs seeds of the simulator; says what broke, when, and how.', {
+  seed: {kind: 'whole', default: 1, help: 'the first seed'},
+  count: {kind: 'whole', default: 1, least: 1, help: 'how many seeds'},
+  operations: {kind: 'whole', default: 1_000, least: 1, help: 'of all clients together, in each run'},
+  log: {kind: 'switch', help: 'prints every line of a run'},
+  shrink: {
+    kind: 'switch',
+    help: 'makes a failing seed as small as it can, and prints the command that repeats it',
   },
+  minutes: {kind: 'number', default: SHRINK_MINUTES, help: 'how long --shrink may take'},
+  keep: {kind: 'switch', help: 'goes on after a seed that failed, and tells it in one line'},
+  quiet: {kind: 'switch', help: 'tells only seeds that failed'},
+  tail: {kind: 'whole', default: TAIL_LINES, help: 'lines of the log that a failure shows'},
+  swarm: {
+    kind: 'text',
+    default: '{}',
+    form: {name: 'an object in JSON', fits: isJsonObject},
+    help: 'what the seed would draw otherwise, as --shrink prints it',
+  },
+  'skip-faults': {
+    kind: 'text',
+    default: '',
+    form: {name: 'numbers and ranges such as 0-3,7', fits: (text) => /^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(text)},
+    help: 'faults to leave out by their numbers, as --shrink prints them',
+  },
+  canary: {kind: 'switch', help: 'runs the one that must fail'},
 });
 
 if (values.canary) await runTheCanary();
@@ -34,11 +45,11 @@ else if (values.shrink) await shrink();
 else await runAll();
 
 async function runAll(): Promise<void> {
-  const first = Number(values.seed);
+  const first = values.seed;
   let failed = 0;
   let operations = 0;
   const before = process.cpuUsage();
-  for (let seed = first; seed < first + Number(values.count); seed++) {
+  for (let seed = first; seed < first + values.count; seed++) {
     const listener = values.log ? (line: string) => console.log(line) : undefined;
     const report = await new SimulatedCluster({...optionsOf(recipeOf(seed)), listener}).run();
     operations += report.operations;
@@ -63,13 +74,13 @@ async function runTheCanary(): Promise<void> {
 }
 
 async function shrink(): Promise<void> {
-  const recipe = recipeOf(Number(values.seed));
+  const recipe = recipeOf(values.seed);
   const report = await new SimulatedCluster(optionsOf(recipe)).run();
   if (report.violation === undefined) {
     tell(report);
     return;
   }
-  const untilMs = performance.now() + Number(values.minutes) * 60_000;
+  const untilMs = performance.now() + values.minutes * 60_000;
   const shrunk = await new Shrinker(recipe, report, {
     run: (options) => new SimulatedCluster(options).run(),
     isOver: () => performance.now() > untilMs,
@@ -91,7 +102,7 @@ async function shrink(): Promise<void> {
 function recipeOf(seed: number): Recipe {
   return {
     seed,
-    operations: Number(values.operations),
+    operations: values.operations,
     swarm: JSON.parse(values.swarm),
     skippedFaults: parseRanges(values['skip-faults']),
   };
@@ -100,6 +111,15 @@ function recipeOf(seed: number): Recipe {
 function commandOf({seed, operations, swarm, skippedFaults}: Recipe): string {
   const skips = skippedFaults.length === 0 ? '' : ` --skip-faults ${formatRanges(skippedFaults)}`;
   return `npm run sim -- --seed ${seed} --operations ${operations} --swarm '${JSON.stringify(swarm)}'${skips}`;
+}
+
+function isJsonObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
 }
 
 /** `0-3,7`: 0, 1, 2, 3 and 7. */
@@ -135,7 +155,7 @@ function tell(report: SimulationReport): void {
     console.log(`  ${violation.invariant}: ${violation.detail.slice(0, 700)}`);
     return;
   }
-  for (const line of explain(report.tail(Number(values.tail)), violation)) console.log(`  ${line}`);
+  for (const line of explain(report.tail(values.tail), violation)) console.log(`  ${line}`);
   tellViolation(report);
 }
 

@@ -3,21 +3,22 @@
  * Debian's etcd and to kvd; says what differs, and how few operations show it.
  */
 
-import {parseArgs} from 'node:util';
+import {runFlags} from '../../runners/run-flags.ts';
 import {type Difference, runDifferential} from './differential-run.ts';
 import {shrink} from './shrink.ts';
 
-const {values} = parseArgs({
-  options: {
-    seed: {type: 'string', default: '1'},
-    operations: {type: 'string', default: '200000'},
-    members: {type: 'string', default: '1'},
-    'shrink-seconds': {type: 'string', default: '300'},
+const values = runFlags('differential', 'random operations to etcd and to kvd; says what differs.', {
+  seed: {kind: 'whole', default: 1, help: 'of the operations'},
+  operations: {kind: 'whole', default: 200_000, least: 1, help: 'how many'},
+  members: {kind: 'whole', default: 1, choices: [1, 3], help: 'of each of the two'},
+  'shrink-seconds': {
+    kind: 'number',
+    default: 300,
+    help: 'how long to look for fewer operations that differ, too',
   },
 });
-const seed = Number(values.seed);
-const operations = Number(values.operations);
-const members = Number(values.members) === 3 ? 3 : 1;
+const {seed, operations} = values;
+const members = values.members === 3 ? 3 : 1;
 
 const startedMs = performance.now();
 const rate = (played: number) => Math.round((played / (performance.now() - startedMs)) * 1_000);
@@ -47,7 +48,7 @@ function tell({number, operation, etcd, kvd}: Difference): void {
 }
 
 async function tellShortest({number}: Difference): Promise<void> {
-  const untilMs = performance.now() + Number(values['shrink-seconds']) * 1_000;
+  const untilMs = performance.now() + values['shrink-seconds'] * 1_000;
   let last: Difference | undefined;
   const fails = async (numbers: readonly number[]) => {
     const found = await runDifferential({seed, members, numbers});

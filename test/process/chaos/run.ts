@@ -3,21 +3,26 @@
  * time is several clusters, one after the other, with a seed each.
  */
 
-import {parseArgs} from 'node:util';
+import {runFlags} from '../../runners/run-flags.ts';
 import {runChaos} from './chaos-run.ts';
 import {describeReport} from './describe-report.ts';
 
 /** Of one cluster: its whole history lies in memory until it is checked. */
 const RUN_MINUTES_MAX = 5;
 
-const {values} = parseArgs({
-  options: {
-    minutes: {type: 'string', default: '1'},
-    members: {type: 'string', default: '3'},
-    seed: {type: 'string', default: '1'},
+const {
+  minutes,
+  members,
+  seed: firstSeed,
+} = runFlags('chaos', 'real members under faults, and clients; says what was broken.', {
+  minutes: {
+    kind: 'number',
+    default: 1,
+    help: `how long; beyond ${RUN_MINUTES_MAX}, several clusters one by one`,
   },
+  members: {kind: 'whole', default: 3, choices: [3, 5], help: 'of each cluster'},
+  seed: {kind: 'whole', default: 1, help: 'of the first cluster'},
 });
-const [minutes, members, firstSeed] = [values.minutes, values.members, values.seed].map(Number);
 
 const runs = Math.ceil(minutes / RUN_MINUTES_MAX);
 for (let seed = firstSeed; seed < firstSeed + runs; seed++) {

@@ -9,7 +9,7 @@
 import {mkdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs';
 import {availableParallelism} from 'node:os';
 import {dirname} from 'node:path';
-import {parseArgs} from 'node:util';
+import {runFlags} from '../../runners/run-flags.ts';
 import {reportOf} from './campaign-report.ts';
 import {addResult, type CampaignSums, emptySums, isClean} from './campaign-sums.ts';
 import type {SeedResult} from './seed-result.ts';
@@ -22,25 +22,26 @@ const SAVE_EACH_MS = 20_000;
 /** Beyond, the engine is broken enough. */
 const VIOLATIONS_MAX = 20;
 
-const {values} = parseArgs({
-  options: {
-    engine: {type: 'string', default: 'unknown'},
-    results: {type: 'string'},
-    minutes: {type: 'string'},
-    seeds: {type: 'string'},
-    first: {type: 'string'},
-    operations: {type: 'string', default: '1000'},
-    workers: {type: 'string', default: String(availableParallelism())},
-    report: {type: 'boolean', default: false},
-  },
+const values = runFlags('sim:campaign', 'runs seeds on every core until the time is over; adds up.', {
+  minutes: {kind: 'number', help: 'how long; this or --seeds'},
+  seeds: {kind: 'whole', least: 1, help: 'how many'},
+  first: {kind: 'whole', help: 'the seed to begin with, where nothing has been added up yet'},
+  operations: {kind: 'whole', default: 1_000, least: 1, help: 'of all clients together, in each run'},
+  workers: {kind: 'whole', default: availableParallelism(), least: 1, help: 'how many processes'},
+  report: {kind: 'switch', help: 'prints the sums and runs nothing'},
+  engine: {kind: 'text', default: 'unknown', help: 'the name of this version; npm run gives it'},
+  results: {kind: 'text', help: 'the file of the sums; npm run gives it'},
 });
+if (!values.report && values.minutes === undefined && values.seeds === undefined) {
+  console.error('Error: say --minutes or --seeds, or --report for the sums so far');
+  process.exit(2);
+}
 
 const sums = load();
-const operations = Number(values.operations);
+const operations = values.operations;
 const startedMs = performance.now();
-const untilMs = startedMs + Number(values.minutes ?? 'Infinity') * 60_000;
-const lastSeed =
-  values.seeds === undefined ? Number.POSITIVE_INFINITY : sums.nextSeed + Number(values.seeds) - 1;
+const untilMs = startedMs + (values.minutes ?? Number.POSITIVE_INFINITY) * 60_000;
+const lastSeed = values.seeds === undefined ? Number.POSITIVE_INFINITY : sums.nextSeed + values.seeds - 1;
 /** What a second process has to repeat, and which worker it must not be. */
 const unrepeated: {readonly result: SeedResult; readonly by: number}[] = [];
 const repeating = new Map<number, SeedResult>();
@@ -53,10 +54,9 @@ if (values.report) console.log(reportOf(sums));
 else await run();
 
 async function run(): Promise<void> {
-  if (values.minutes === undefined && values.seeds === undefined) throw new Error('say --minutes or --seeds');
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => (isStopping = true));
   sums.campaigns++;
-  await new WorkerPool({size: Number(values.workers), next, answered, died}).run();
+  await new WorkerPool({size: values.workers, next, answered, died}).run();
   save();
   console.log(reportOf(sums));
   const minutes = (performance.now() - startedMs) / 60_000;
@@ -138,7 +138,7 @@ function tell({seed, violation}: SeedResult): void {
 
 function load(): CampaignSums {
   const fresh = emptySums(values.engine);
-  if (values.first !== undefined) fresh.nextSeed = Number(values.first);
+  if (values.first !== undefined) fresh.nextSeed = values.first;
   if (values.results === undefined) return fresh;
   try {
     const known = JSON.parse(readFileSync(values.results, 'utf8')) as CampaignSums;

@@ -3,30 +3,43 @@
  * and prints the table of docs/TESTING.md. A seed that fails without the mutant, too, does not count.
  */
 
-import {parseArgs} from 'node:util';
+import {runFlags} from '../../runners/run-flags.ts';
 import {MUTANTS} from './all-mutants.ts';
 import {HUNT_OPERATIONS, type HuntResult, hunt} from './hunt.ts';
 import {type Mutant, mutatedSources} from './mutant.ts';
 
-const {values} = parseArgs({
-  options: {
-    only: {type: 'string', default: ''},
-    seeds: {type: 'string', default: '10000'},
-    operations: {type: 'string', default: String(HUNT_OPERATIONS)},
-    'cpu-seconds': {type: 'string', default: '300'},
-    jobs: {type: 'string', default: '2'},
-    detail: {type: 'boolean', default: false},
+const IDS = new Set(MUTANTS.map(({id}) => id));
+const values = runFlags(
+  'sim:mutants',
+  'hunts every mutant of the engine; prints the table of docs/TESTING.md.',
+  {
+    only: {
+      kind: 'text',
+      default: '',
+      form: {name: 'names of mutants', fits: (text) => text.split(',').every((id) => IDS.has(id))},
+      help: 'these mutants, by their names with commas between',
+    },
+    seeds: {kind: 'whole', default: 10_000, least: 1, help: 'the last seed for each'},
+    operations: {
+      kind: 'whole',
+      default: HUNT_OPERATIONS,
+      least: 1,
+      help: 'of all clients together, in each run',
+    },
+    'cpu-seconds': {kind: 'number', default: 300, help: 'of the processor for each mutant'},
+    jobs: {kind: 'whole', default: 2, least: 1, help: 'mutants at a time'},
+    detail: {kind: 'switch', help: 'tells what was noticed'},
   },
-});
+);
 
-const operations = Number(values.operations);
+const operations = values.operations;
 const only = values.only.split(',').filter((id) => id !== '');
 const queue = MUTANTS.filter(({id}) => only.length === 0 || only.includes(id));
 // Before anything runs for long: whether all of them fit.
 for (const mutant of queue) mutatedSources(mutant);
 const rows = new Map<string, string>();
 const missed: string[] = [];
-await Promise.all(Array.from({length: Number(values.jobs)}, () => work()));
+await Promise.all(Array.from({length: values.jobs}, () => work()));
 console.log(
   '\n| mutant | historic bug | what it does wrong | seeds | operations | noticed by |\n|---|---|---|---|---|---|',
 );
@@ -54,8 +67,8 @@ async function work(): Promise<void> {
 }
 
 async function huntFor(mutant: Mutant): Promise<HuntResult> {
-  const options = {operations, cpuSeconds: Number(values['cpu-seconds']), swarm: mutant.swarm};
-  const result = await hunt(mutant, {...options, from: 1, to: Number(values.seeds)});
+  const options = {operations, cpuSeconds: values['cpu-seconds'], swarm: mutant.swarm};
+  const result = await hunt(mutant, {...options, from: 1, to: values.seeds});
   if (result.found === undefined) return result;
   const {seed} = result.found;
   const original = await hunt(undefined, {...options, from: seed, to: seed});
