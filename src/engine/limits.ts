@@ -65,6 +65,11 @@ export const OVERLAY_APPLY_BYTES_MAX = OVERLAY_BYTES_MAX + RAFT_UNCOMMITTED_BYTE
 /** Waits between attempts to commit while the disk is full, milliseconds: the first, and the longest. */
 export const BACKEND_RETRY_MS_MIN = 100;
 export const BACKEND_RETRY_MS_MAX = 5_000;
+/**
+ * Room on the disk below which nothing is committed to the backend, bytes, beside twice the commit's own: LMDB must not
+ * be refused a write. Others fill the disk meanwhile.
+ */
+export const BACKEND_ROOM_BYTES_MIN = MIB;
 /** A record's key, bytes: what LMDB can hold. Names that users give are longer and never are keys as they stand. */
 export const BACKEND_KEY_BYTES_MAX = 1_978;
 /** A record's value, bytes: a log record holds it before the backend does. */

@@ -1,18 +1,20 @@
 /** LMDB's backend on real disks: killed processes, full and damaged files. */
 
-import {execFileSync, spawn, spawnSync} from 'node:child_process';
+import {execFileSync} from 'node:child_process';
 import * as fs from 'node:fs';
 import {tmpdir} from 'node:os';
-import {join, resolve} from 'node:path';
+import {join} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
 import {EngineError} from '../../src/engine/errors.ts';
 import {LmdbBackendOpener} from '../../src/engine/io/lmdb-backend.ts';
 import type {Backend} from '../../src/engine/ports.ts';
+import {compiled, removeCompiled} from '../compiled.ts';
 import {dump} from './backend.contract.ts';
+import {runAndKill} from './killed-process.ts';
+import {checkNumberedImage} from './numbered-batches.ts';
 
 /** Set it to 1000 for a long run. */
 const KILLS = Number(process.env.KVD_TEST_KILLS ?? 30);
-const projectRoot = resolve(import.meta.dirname, '../..');
 const root = fs.mkdtempSync(join(tmpdir(), 'kvd-backend-disk-'));
 const opener = new LmdbBackendOpener(root);
 
@@ -37,48 +39,14 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
 afterAll(() => fs.rmSync(root, {recursive: true, force: true}));
 
 describe('backend killed', () => {
-  // Built code, as users run it: the thread then loads plain JavaScript.
-  const built = join(projectRoot, `node_modules/.cache/kvd-backend-${process.pid}`);
+  let program: string;
 
+  // As users run it: the thread then loads plain JavaScript.
   beforeAll(() => {
-    fs.mkdirSync(built, {recursive: true});
-    fs.writeFileSync(join(built, 'package.json'), '{"type":"module"}');
-    const files = ['test/contract/backend-kill-child.ts', 'src/engine/io/lmdb-backend-worker.ts'];
-    const config = {
-      extends: join(projectRoot, 'tsconfig.check.json'),
-      compilerOptions: {noEmit: false, rootDir: projectRoot, outDir: built},
-      include: [],
-      files: files.map((file) => join(projectRoot, file)),
-    };
-    fs.writeFileSync(join(built, 'tsconfig.json'), JSON.stringify(config));
-    // Type errors are another test's business: the code comes out all the same.
-    spawnSync(join(projectRoot, 'node_modules/.bin/tsc'), ['-p', built], {stdio: 'pipe'});
-    expect(fs.existsSync(join(built, 'test/contract/backend-kill-child.js'))).toBe(true);
+    program = compiled('test/contract/backend-kill-child.ts');
   });
 
-  afterAll(() => fs.rmSync(built, {recursive: true, force: true}));
-
-  /** @returns the numbers that the process wrote before it was killed */
-  function runAndKill(folder: string, afterMs: number): Promise<number[]> {
-    return new Promise((done, fail) => {
-      const child = spawn(process.execPath, [join(built, 'test/contract/backend-kill-child.js'), folder], {
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
-      let output = '';
-      let errors = '';
-      child.stdout.on('data', (text: Buffer) => {
-        if (output === '') setTimeout(() => child.kill('SIGKILL'), afterMs);
-        output += text.toString();
-      });
-      child.stderr.on('data', (text: Buffer) => {
-        errors += text.toString();
-      });
-      child.on('close', (_code, signal) => {
-        if (signal !== 'SIGKILL') fail(new Error(`the process ended by itself: ${errors}`));
-        else done(output.split('\n').slice(0, -1).map(Number));
-      });
-    });
-  }
+  afterAll(removeCompiled);
 
   it(
     `Ensure that ${KILLS} kills in the middle of commits and defragmentations lose nothing and tear nothing.`,
@@ -86,17 +54,17 @@ describe('backend killed', () => {
       const folder = join(root, 'killed');
       let last = 0;
       for (let i = 0; i < KILLS; i++) {
-        const numbers = await runAndKill(folder, (i * 37) % 90);
+        const afterMs = (i * 37) % 90;
+        const numbers = await runAndKill({program, folder, isMarked: true, after: 'opened', afterMs});
         // A commit may have become durable without anybody having been told.
         expect([last, last + 1]).toContain(numbers[0]);
         last = numbers.at(-1)!;
       }
       expect(last).toBeGreaterThan(KILLS);
-      const backend = await new LmdbBackendOpener(folder).open('store');
-      expect([last, last + 1]).toContain(backend.applied()?.index);
-      dump(backend);
+      const backend = await opener.open('killed');
+      expect([last, last + 1]).toContain(checkNumberedImage(backend, {isMarked: true}));
       await backend.close();
-      const left = fs.readdirSync(join(folder, 'store')).filter((name) => !name.endsWith('-lock'));
+      const left = fs.readdirSync(folder).filter((name) => !name.endsWith('-lock'));
       expect(left.length).toBe(1);
     },
     60_000 + KILLS * 3_000,
@@ -151,6 +119,36 @@ describe('backend on a full disk', () => {
     expect(again.count('key')).toBe(100);
     await again.close();
   });
+
+  it('Ensure that not a byte of room is an error each time, for commits of a page as for a fresh store.', async (context) => {
+    if (reason !== undefined) context.skip(reason);
+    const path = join(folder, 'brim');
+    const backend = await new LmdbBackendOpener(path).open('store');
+    await backend.commit({puts: puts(1, 300, 1_000), deletes: [], applied: markAt(1)});
+    fillUp(join(folder, 'filler'));
+    const before = dump(backend);
+    for (let i = 0; i < 60; i++) {
+      const outcome = codeOf(backend.commit({puts: puts(i * 5, 2, 900), deletes: [], applied: markAt(2)}));
+      expect(await outcome).toBe('diskFull');
+    }
+    expect(dump(backend)).toEqual(before);
+    expect(await codeOf(new LmdbBackendOpener(path).open('another'))).toBe('diskFull');
+    fs.rmSync(join(folder, 'filler'));
+    await backend.commit({puts: puts(1, 3, 900), deletes: [], applied: markAt(2)});
+    expect(backend.applied()).toEqual(markAt(2));
+    await backend.close();
+  });
+
+  function fillUp(file: string): void {
+    const fd = fs.openSync(file, 'w');
+    try {
+      for (;;) fs.writeSync(fd, Buffer.alloc(4_096, 1));
+    } catch (error) {
+      expect((error as NodeJS.ErrnoException).code).toBe('ENOSPC');
+    } finally {
+      fs.closeSync(fd);
+    }
+  }
 });
 
 describe('backend files', () => {

@@ -195,7 +195,10 @@ function* sectors(
   }
 }
 
-/** What can be reached by names. The prepared segment's content counts for nothing: a start removes it unread. */
+/**
+ * What can be reached by names. The prepared segment's content counts for nothing: a start removes it unread. Nor does
+ * the note beside LMDB's file: with it a start reads the same file once more.
+ */
 function describe(
   names: ReadonlyMap<string, FileId | 'folder'>,
   contentOf: (file: FileId) => Buffer,
@@ -209,7 +212,7 @@ function describe(
   for (const path of [...names.keys()].sort()) {
     const to = names.get(path);
     if (to === undefined || path === '.' || !reached.has(parentOf(path))) continue;
-    hash.update(`${path}\0`);
+    if (!path.endsWith('/opening')) hash.update(`${path}\0`);
     if (to === 'folder') {
       reached.add(path);
       folders.push(path);

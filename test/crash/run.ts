@@ -9,6 +9,7 @@
 
 import {spawnSync} from 'node:child_process';
 import {join, resolve} from 'node:path';
+import {removeCompiled} from '../compiled.ts';
 import {runFlags} from '../runners/run-flags.ts';
 import {crashEverywhere} from './enumerate.ts';
 import {failEverywhere} from './fail-everywhere.ts';
@@ -19,6 +20,8 @@ import {flipStore} from './process/flip-store.ts';
 import {failSystemEverywhere} from './system-errors.ts';
 import {WORKLOADS} from './workloads.ts';
 
+/** Stores that the backend's contract opens for the first time. */
+const CONTRACT_KILLS = 22;
 const projectRoot = resolve(import.meta.dirname, '../..');
 const PARTS: Readonly<Record<string, () => AsyncGenerator<unknown>>> = {
   async *images() {
@@ -45,12 +48,11 @@ const PARTS: Readonly<Record<string, () => AsyncGenerator<unknown>>> = {
     for (const [workload] of WORKLOADS.entries()) yield crashProcess({...all, workload});
   },
   async *calls() {
-    const all = {length: 1, seed, callsMax: 30, every: 1};
-    for (const workload of [3, 4]) yield failProcess({...all, workload});
+    for (const [workload] of WORKLOADS.entries()) yield failProcess({length: 1, seed, every: 1, workload});
   },
   async *kills() {
     runTests('code', ['test/contract/backend-disk.test.ts', '-t', 'kills in the middle']);
-    runTests('process', ['test/crash/process/store-files.test.ts', '-t', 'opened behind a killed process']);
+    runTests('process', ['test/crash/process/store-files.test.ts', '-t', 'killed process']);
     yield {kills: values.kills};
   },
 };
@@ -63,6 +65,7 @@ const values = runFlags('crash', 'crashes and failures at every place of the wor
   kills: {kind: 'whole', default: 1_000, least: 1, help: 'for the part kills'},
 });
 const {length, seed} = values;
+process.once('exit', removeCompiled);
 for (const [name, part] of Object.entries(PARTS)) {
   if (values.part !== undefined && values.part !== name) continue;
   let before = process.cpuUsage();
@@ -79,7 +82,12 @@ function runTests(project: string, args: readonly string[]): void {
     ['run', '--project', project, ...args],
     {
       cwd: projectRoot,
-      env: {...process.env, KVD_TEST_KILLS: String(values.kills), KVD_CRASH_SEED: String(seed)},
+      env: {
+        ...process.env,
+        KVD_TEST_KILLS: String(values.kills),
+        KVD_CONTRACT_ROUNDS: String(Math.ceil(values.kills / CONTRACT_KILLS)),
+        KVD_CRASH_SEED: String(seed),
+      },
       stdio: 'inherit',
     },
   );

@@ -4,10 +4,11 @@
  * synced. What a crash left behind (`.tmp`, older generations) goes at the next open.
  */
 
-import {closeSync, fdatasyncSync, openSync, rmSync, writeSync} from 'node:fs';
+import {closeSync, fdatasyncSync, openSync, rmSync, statfsSync, writeSync} from 'node:fs';
 import * as fs from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {EngineError} from '../errors.ts';
+import {BACKEND_ROOM_BYTES_MIN} from '../limits.ts';
 import {makeFolders} from './make-folders.ts';
 
 const COMPLETE = /^([1-9]\d{0,8})\.mdb$/;
@@ -106,6 +107,18 @@ export async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+/**
+ * Before LMDB writes: where the system refuses it a write, it words its error into memory that is too short for it,
+ * and the process dies, at once or later.
+ * @param bytes of the records
+ * @throws Error with the code ENOSPC
+ */
+export function requireRoom(path: string, bytes: number): void {
+  const {bavail, bsize} = statfsSync(dirname(path));
+  if (bavail * bsize >= 2 * bytes + BACKEND_ROOM_BYTES_MIN) return;
+  throw Object.assign(new Error(`only ${bavail * bsize} bytes are left`), {code: 'ENOSPC'});
 }
 
 function isDiskFull(error: unknown, path: string): boolean {

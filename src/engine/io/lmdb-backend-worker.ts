@@ -11,7 +11,7 @@ import {parentPort} from 'node:worker_threads';
 import {type Database, open as openLmdb, type RootDatabase} from 'lmdb';
 import {assert} from '../errors.ts';
 import {type AppliedMark, TABLES} from '../types.ts';
-import {type FailureKind, kindOfFailure} from './lmdb-backend-files.ts';
+import {type FailureKind, kindOfFailure, requireRoom} from './lmdb-backend-files.ts';
 import {encodeImageState, IMAGE_DATABASE, IMAGE_KEY, unpackChanges} from './lmdb-backend-format.ts';
 import {lmdbOptions, RECORD_ENCODING} from './lmdb-backend-options.ts';
 
@@ -75,6 +75,10 @@ class WriterImage {
   }
 
   commit(packs: readonly Uint8Array[], applied: AppliedMark): void {
+    requireRoom(
+      this.path,
+      packs.reduce((sum, pack) => sum + pack.length, 0),
+    );
     this.#root.transactionSync(() => {
       for (const pack of packs) {
         for (const {tableNumber, key, sealed} of unpackChanges(pack)) {
@@ -121,6 +125,7 @@ let image: WriterImage | undefined;
 async function handle(request: WriterRequest): Promise<SizeReport> {
   switch (request.type) {
     case 'create': {
+      requireRoom(request.path, 0);
       // Nobody knows the file before it is complete: its maker syncs it once, before it gets its name.
       const fresh = new WriterImage(request.path, {isDurable: false});
       fresh.commit([], {index: 0, term: 0, hash: 0});

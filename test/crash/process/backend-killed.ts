@@ -1,31 +1,46 @@
 /**
- * A world for the Backend's contract on real disks: each store that a test opens for the first time has been opened
- * and used by a process that was killed over it, at a moment drawn by seed, before anything of it was durable.
+ * A world for the Backend's contract on real disks: each store that a test opens for the first time has lived under
+ * a process that was killed over it, at a moment drawn by seed: while it opened it, committed or defragmented. What is
+ * found is held against what that process has told, and taken out again: the test begins with an empty store.
  */
 
-import {spawn} from 'node:child_process';
-import {once} from 'node:events';
 import {mkdtempSync, readdirSync, rmSync} from 'node:fs';
 import {open, readFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
-import {join, resolve} from 'node:path';
+import {join} from 'node:path';
 import {LmdbBackendOpener} from '../../../src/engine/io/lmdb-backend.ts';
+import type {Backend} from '../../../src/engine/ports.ts';
 import type {BackendWorld} from '../../contract/backend.contract.ts';
+import {runAndKill} from '../../contract/killed-process.ts';
+import {checkNumberedImage, clearNumbered} from '../../contract/numbered-batches.ts';
 import type {SeededRandom} from '../../simulator/seeded-random.ts';
 
-const projectRoot = resolve(import.meta.dirname, '../../..');
-/** Longer than the process needs to open a store, on a busy machine too. */
-const OPENING_MS = 60;
+/** Longer than the process needs to open a store and to defragment it once. */
+const LIFE_MS = 250;
 
-export async function makeKilledWorld(random: SeededRandom): Promise<BackendWorld> {
+export interface KilledWorldOptions {
+  readonly random: SeededRandom;
+  /** The compiled backend-kill-child.ts. */
+  readonly program: string;
+  /** Of each killed process: the batch that its store is at. */
+  readonly onKilled: (number: number) => void;
+}
+
+export async function makeKilledWorld(options: KilledWorldOptions): Promise<BackendWorld> {
   const root = mkdtempSync(join(tmpdir(), 'kvd-backend-killed-'));
   const opener = new LmdbBackendOpener(root);
   const opened = new Set<string>();
   return {
     open: async (path) => {
-      if (!opened.has(path)) await openAndKill(root, path, random.below(OPENING_MS));
+      const isFirst = !opened.has(path);
       opened.add(path);
-      return opener.open(path);
+      if (!isFirst) return opener.open(path);
+      const folder = join(root, path);
+      const afterMs = options.random.below(LIFE_MS);
+      const told = await runAndKill({...options, folder, isMarked: false, after: 'opens', afterMs});
+      const backend = await opener.open(path);
+      options.onKilled(await emptied(backend, told));
+      return backend;
     },
     damage: async (path, {value}) => {
       const name = readdirSync(join(root, path)).find((entry) => entry.endsWith('.mdb'));
@@ -40,19 +55,12 @@ export async function makeKilledWorld(random: SeededRandom): Promise<BackendWorl
   };
 }
 
-/** @param afterMs counted from when the process has its program and begins to open the store */
-async function openAndKill(root: string, path: string, afterMs: number): Promise<void> {
-  const built = join(projectRoot, 'dist/engine/io/lmdb-backend.js');
-  const program =
-    `const {LmdbBackendOpener} = await import(${JSON.stringify(`file://${built}`)});` +
-    `process.stdout.write('opens\\n'); await new LmdbBackendOpener(process.argv[1]).open(process.argv[2]);` +
-    'setInterval(() => undefined, 1000);';
-  const child = spawn(process.execPath, ['--input-type=module', '-e', program, root, path], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const closed = once(child, 'close');
-  await once(child.stdout, 'data');
-  await new Promise((done) => setTimeout(done, afterMs));
-  child.kill('SIGKILL');
-  await closed;
+/** @returns the batch that it was at */
+async function emptied(backend: Backend, told: readonly number[]): Promise<number> {
+  const number = checkNumberedImage(backend, {isMarked: false});
+  const last = told.at(-1) ?? 0;
+  // A commit may have become durable without anybody having been told.
+  if (number !== last && number !== last + 1) throw new Error(`it is at ${number}, and told of ${last}`);
+  await clearNumbered(backend, number);
+  return number;
 }

@@ -2,10 +2,8 @@
 
 import {type ChildProcess, spawn} from 'node:child_process';
 import {once} from 'node:events';
-import {join, resolve} from 'node:path';
 import {createInterface} from 'node:readline';
-
-const projectRoot = resolve(import.meta.dirname, '../../..');
+import {compiled} from '../../compiled.ts';
 
 export interface Died {
   readonly kind: 'died';
@@ -20,8 +18,9 @@ export class ChildReader<Reading> {
   /** Processes that ended by a signal. */
   deaths = 0;
 
+  /** @param program below the project's root */
   constructor(program: string) {
-    this.#program = program;
+    this.#program = compiled(program);
   }
 
   /** @returns what the process says, or the signal or code that it ended with */
@@ -43,8 +42,7 @@ export class ChildReader<Reading> {
 
   #start(): ChildProcess {
     if (this.#child !== undefined) return this.#child;
-    const child = spawn(process.execPath, ['--import', 'tsx', join(projectRoot, this.#program)], {
-      cwd: projectRoot,
+    const child = spawn(process.execPath, [this.#program], {
       stdio: ['pipe', 'pipe', process.env.KVD_CRASH_STDERR === undefined ? 'ignore' : 'inherit'],
     });
     this.#child = child;

@@ -6,7 +6,8 @@
 import {execFileSync} from 'node:child_process';
 import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
-import {dirname, join, resolve} from 'node:path';
+import {dirname, join} from 'node:path';
+import {compiled} from '../../compiled.ts';
 import {crashImages, type EnumerationOptions, type ImageCounts} from '../crash-images.ts';
 import {type CrashImage, CrashState} from '../crash-state.ts';
 import {WORKLOADS} from '../workloads.ts';
@@ -16,7 +17,6 @@ import type {PromiseLine} from './member-writer.ts';
 import {Promises} from './promises.ts';
 import {readTrace, straceArguments} from './system-trace.ts';
 
-const projectRoot = resolve(import.meta.dirname, '../../..');
 /** What the kernel writes at once, and LMDB's page: torn pages are what the other suites are for. */
 const PAGE_BYTES = 4_096;
 
@@ -84,11 +84,10 @@ export async function crashProcess(options: ProcessCrashOptions): Promise<Proces
 
 async function record(root: string, {workload, length}: ProcessCrashOptions) {
   const [dataDir, trace] = [join(root, 'data'), join(root, 'trace')];
-  const program = join(projectRoot, 'test/crash/process/member-writer.ts');
+  const program = compiled('test/crash/process/member-writer.ts');
   mkdirSync(dataDir);
-  const command = ['--import', 'tsx', program, dataDir, String(workload), String(length)];
+  const command = [program, dataDir, String(workload), String(length)];
   execFileSync('strace', [...straceArguments(trace), process.execPath, ...command], {
-    cwd: projectRoot,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   return readTrace(trace, dataDir);

@@ -5,17 +5,19 @@
 
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
-import {mkdirSync, mkdtempSync, rmSync} from 'node:fs';
+import {mkdirSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
-import {join, resolve} from 'node:path';
+import {join} from 'node:path';
+import {compiled} from '../../compiled.ts';
 import {WORKLOADS} from '../workloads.ts';
 import {ChildReader} from './child-reader.ts';
 import type {MemberReading} from './member-starter.ts';
 import type {PromiseLine} from './member-writer.ts';
 import {Promises} from './promises.ts';
 
-const projectRoot = resolve(import.meta.dirname, '../../..');
 const HANGS_MS = 60_000;
+/** What LMDB says before it dies. */
+const REFUSED_WRITE = 'Write error: ';
 
 export const PROCESS_FAULTS = [
   ['pwrite64', 'EIO'],
@@ -30,37 +32,45 @@ export const PROCESS_FAULTS = [
 export interface ProcessFailureReport {
   readonly workload: string;
   runs: number;
-  /** The process ended with an error. */
+  /** Those in which a call failed. */
+  injected: number;
+  /** The process ended with an error of the engine's. */
   ended: number;
+  /** It died: LMDB does not survive each of the writes that it is refused, which the store avoids on a full disk. */
+  died: number;
 }
 
 export async function failProcess(options: {
   readonly workload: number;
   readonly length: number;
-  /** Which of each thread's calls fail: from 1 up to this one, by steps of `every`, from `seed` on. */
-  readonly callsMax: number;
+  /** Which of each thread's calls fail: from 1 up to the last one, by steps of `every`, from `seed` on. */
   readonly every: number;
   readonly seed: number;
 }): Promise<ProcessFailureReport> {
   const root = mkdtempSync(join(tmpdir(), 'kvd-fail-process-'));
   const starter = new ChildReader<MemberReading>('test/crash/process/member-starter.ts');
-  const report = {workload: WORKLOADS[options.workload].name, runs: 0, ended: 0};
+  const report = {workload: WORKLOADS[options.workload].name, runs: 0, injected: 0, ended: 0, died: 0};
+  const program = compiled('test/crash/process/member-writer.ts');
   let turn = options.seed;
   try {
     for (const [call, code] of PROCESS_FAULTS) {
-      for (let number = 1; number <= options.callsMax; number++) {
+      for (let number = 1; ; number++) {
         if (++turn % options.every !== 0) continue;
         const folder = join(root, `run-${report.runs++}`);
         mkdirSync(folder);
         const inject = `${call}:error=${code}:when=${number}`;
         const promises = new Promises();
-        const {error, lines} = await run(folder, options, inject);
+        const {error, hasDied, lines, isInjected} = await run(folder, {...options, program}, inject);
         for (const line of lines) promises.take(line);
-        if (error !== undefined) report.ended++;
+        if (hasDied) report.died++;
+        else if (error !== undefined) report.ended++;
         const reading = await starter.ask(`${options.workload} ${folder}`);
         const wrong = promises.wrongWith(reading);
         if (wrong !== undefined) throw new Error(`${inject}: ${wrong}\n${error ?? ''}`);
         rmSync(folder, {recursive: true, force: true});
+        // No thread makes so many of these calls.
+        if (!isInjected) break;
+        report.injected++;
       }
     }
     return report;
@@ -70,28 +80,26 @@ export async function failProcess(options: {
   }
 }
 
-/** @throws Error when the process hangs, dies, or ends with what is no error of the engine's */
+/** @throws Error when the process hangs, dies of anything else than LMDB's refused write, or ends with what is no error of the engine's */
 async function run(
   folder: string,
-  {workload, length}: {readonly workload: number; readonly length: number},
+  {program, workload, length}: {readonly program: string; readonly workload: number; readonly length: number},
   inject: string,
-): Promise<{error: string | undefined; lines: PromiseLine[]}> {
-  const program = join(projectRoot, 'test/crash/process/member-writer.ts');
+): Promise<{error: string | undefined; hasDied: boolean; lines: PromiseLine[]; isInjected: boolean}> {
+  const trace = `${folder}.trace`;
   const strace = [
     '-f',
+    '--seccomp-bpf',
     '-qq',
     '-o',
-    '/dev/null',
+    trace,
     '-e',
     `trace=${inject.split(':')[0]}`,
     '-e',
     `inject=${inject}`,
   ];
-  const command = [process.execPath, '--import', 'tsx', program, folder, String(workload), String(length)];
-  const child = spawn('strace', [...strace, ...command], {
-    cwd: projectRoot,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const command = [process.execPath, program, folder, String(workload), String(length)];
+  const child = spawn('strace', [...strace, ...command], {stdio: ['ignore', 'pipe', 'pipe']});
   let [output, errors] = ['', ''];
   child.stdout.on('data', (text: Buffer) => {
     output += text.toString();
@@ -106,9 +114,13 @@ async function run(
     .split('\n')
     .slice(0, -1)
     .map((line) => JSON.parse(line) as PromiseLine);
-  if (code === 0) return {error: undefined, lines};
+  const isInjected = readFileSync(trace, 'utf8').includes('(INJECTED)');
+  rmSync(trace);
+  if (code === 0) return {error: undefined, hasDied: false, lines, isInjected};
+  if (signal !== null && errors.includes(REFUSED_WRITE))
+    return {error: errors, hasDied: true, lines, isInjected};
   if (signal !== null || !/\bEngineError\b/.test(errors)) {
     throw new Error(`${inject}: the process ended with ${signal ?? code}: ${errors}`);
   }
-  return {error: errors, lines};
+  return {error: errors, hasDied: false, lines, isInjected};
 }

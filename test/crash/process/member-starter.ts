@@ -1,11 +1,11 @@
 /**
- * A process that starts a member on one data dir after the other, as its standard input asks, with the built store
- * (LMDB on a damaged file may take it down). In: `<workload> <folder>\n`. Out: a line of JSON for each.
+ * A process that starts a member on one data dir after the other, as its standard input asks, with a real
+ * store (LMDB on a damaged file may take it down). In: `<workload> <folder>\n`. Out: a line of JSON for each.
  */
 
 import {createInterface} from 'node:readline';
 import {NodeDisk} from '../../../src/engine/io/disk.ts';
-import type {LmdbBackendOpener} from '../../../src/engine/io/lmdb-backend.ts';
+import {LmdbBackendOpener} from '../../../src/engine/io/lmdb-backend.ts';
 import {startMember} from '../member-world.ts';
 import {WORKLOADS} from '../workloads.ts';
 
@@ -20,9 +20,6 @@ export type MemberReading =
     }
   | {readonly kind: 'refused'; readonly message: string};
 
-const built = new URL('../../../dist/engine/io/lmdb-backend.js', import.meta.url).href;
-const {LmdbBackendOpener: Opener} = (await import(built)) as {LmdbBackendOpener: typeof LmdbBackendOpener};
-
 for await (const line of createInterface({input: process.stdin})) {
   const space = line.indexOf(' ');
   const reading = await start(Number(line.slice(0, space)), line.slice(space + 1));
@@ -31,7 +28,7 @@ for await (const line of createInterface({input: process.stdin})) {
 
 async function start(workload: number, root: string): Promise<MemberReading> {
   try {
-    const machine = {disk: new NodeDisk(root), stores: new Opener(root)};
+    const machine = {disk: new NodeDisk(root), stores: new LmdbBackendOpener(root)};
     const {opened, dataDir} = await startMember(machine, WORKLOADS[workload].birth);
     const {index: applied, hash} = opened.stateMachine.applied();
     const {lastIndex, firstIndex} = opened.raft.status();

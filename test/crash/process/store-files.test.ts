@@ -1,6 +1,7 @@
 /** LMDB's own files: flipped bits, power failures under it, killed processes. A share of what `npm run crash` does. */
 
-import {describe, expect, it} from 'vitest';
+import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {compiled, removeCompiled} from '../../compiled.ts';
 import {describeBackend} from '../../contract/backend.contract.ts';
 import {SeededRandom} from '../../simulator/seeded-random.ts';
 import {makeKilledWorld} from './backend-killed.ts';
@@ -9,7 +10,11 @@ import {failProcess} from './fail-process.ts';
 import {flipStore} from './flip-store.ts';
 
 const SEED = Number(process.env.KVD_CRASH_SEED ?? 1);
+/** Of the store's whole contract; 40 are a thousand kills. */
+const CONTRACT_ROUNDS = Number(process.env.KVD_CONTRACT_ROUNDS ?? 1);
 const IMAGES = {length: 1, seed: SEED, piecesMax: 4, drawn: 4, tearStep: 1_024, tearEdge: 0};
+
+afterAll(removeCompiled);
 
 describe('a flipped bit in the file of a store', () => {
   it('Ensure that it is never read as anything else, and that the start after a death names the file.', async () => {
@@ -35,11 +40,32 @@ describe('power failures under a real process', () => {
 
 describe('failing calls of a real process', () => {
   it('Ensure that it ends or goes on, and keeps what it promised.', async () => {
-    const report = await failProcess({workload: 3, length: 1, seed: SEED, callsMax: 16, every: 19});
-    expect(report.runs).toBeGreaterThan(4);
+    const report = await failProcess({workload: 3, length: 1, seed: SEED, every: 19});
+    expect(report.injected).toBeGreaterThan(4);
     expect(report.ended).toBeGreaterThan(0);
   });
 });
 
-const random = new SeededRandom(SEED);
-describeBackend('LMDB, opened behind a killed process', () => makeKilledWorld(random));
+describe('killed processes', () => {
+  const random = new SeededRandom(SEED);
+  let program: string;
+  const batches: number[] = [];
+  const onKilled = (number: number) => batches.push(number);
+
+  beforeAll(() => {
+    program = compiled('test/contract/backend-kill-child.ts');
+  });
+
+  for (let round = 1; round <= CONTRACT_ROUNDS; round++) {
+    describeBackend(`LMDB, behind a killed process, ${round}`, () =>
+      makeKilledWorld({random, program, onKilled}),
+    );
+  }
+
+  it('Ensure that some were killed while they opened the store, and others behind a commit.', () => {
+    console.log(`${batches.length} processes killed, at up to ${Math.max(...batches)} commits`);
+    expect(batches.length).toBeGreaterThan(20 * CONTRACT_ROUNDS);
+    expect(batches).toContain(0);
+    expect(Math.max(...batches)).toBeGreaterThan(1);
+  });
+});

@@ -1,13 +1,13 @@
 /**
  * A process that opens stores and reads all of them in every way, one after the other, as its standard input asks:
- * LMDB on a damaged file may take it down. It runs the built code, as a member does.
+ * LMDB on a damaged file may take it down.
  *
  * In: `<folder>\n`. Out: a line of JSON for each.
  */
 
 import {createHash} from 'node:crypto';
 import {createInterface} from 'node:readline';
-import type {LmdbBackendOpener} from '../../../src/engine/io/lmdb-backend.ts';
+import {LmdbBackendOpener} from '../../../src/engine/io/lmdb-backend.ts';
 import type {Backend} from '../../../src/engine/ports.ts';
 import {type AppliedMark, TABLES} from '../../../src/engine/types.ts';
 
@@ -19,9 +19,6 @@ export type StoreReading =
     }
   | {readonly kind: 'refused'; readonly code: string; readonly message: string; readonly path: string};
 
-const built = new URL('../../../dist/engine/io/lmdb-backend.js', import.meta.url).href;
-const {LmdbBackendOpener: Opener} = (await import(built)) as {LmdbBackendOpener: typeof LmdbBackendOpener};
-
 for await (const folder of createInterface({input: process.stdin})) {
   process.stdout.write(`${JSON.stringify(await read(folder))}\n`);
 }
@@ -29,7 +26,7 @@ for await (const folder of createInterface({input: process.stdin})) {
 async function read(folder: string): Promise<StoreReading> {
   let backend: Backend | undefined;
   try {
-    backend = await new Opener(folder).open('store');
+    backend = await new LmdbBackendOpener(folder).open('store');
     const reading = {kind: 'whole', applied: backend.applied(), digests: digestsOf(backend)} as const;
     await backend.close();
     return reading;

@@ -11,6 +11,7 @@ const CALLS =
 
 export const straceArguments = (output: string): string[] => [
   '-f',
+  '--seccomp-bpf',
   '-qq',
   '-xx',
   '-s',
