@@ -1,7 +1,7 @@
 /** What every Backend must do; run on the real one and on the simulator's by backend.test.ts. */
 
 import {afterEach, beforeEach, describe, expect, it} from 'vitest';
-import {EngineError} from '../../src/engine/errors.ts';
+import type {EngineError} from '../../src/engine/errors.ts';
 import {NodeClock} from '../../src/engine/io/clock.ts';
 import {createSha256} from '../../src/engine/io/digest.ts';
 import type {Backend, BackendReader} from '../../src/engine/ports.ts';
@@ -359,7 +359,6 @@ export function describeBackend(name: string, makeWorld: () => Promise<BackendWo
       await world.damage('store', record);
       backend = await world.open('store');
       closed = true;
-      expect(() => backend.get('key', record.key)).toThrowError(EngineError);
       expect(codeOf(() => backend.get('key', record.key))).toBe('storeCorrupt');
       expect(codeOf(() => [...backend.range('key', {})])).toBe('storeCorrupt');
       expect(codeOf(() => [...backend.range('key', {reverse: true})])).toBe('storeCorrupt');
@@ -389,7 +388,9 @@ function codeOf(action: () => unknown): string {
   try {
     action();
   } catch (error) {
-    if (error instanceof EngineError) return error.code;
+    // Of the engine that was compiled, too, whose class is another.
+    const {failure} = error as Partial<EngineError>;
+    if (failure !== undefined) return failure.code;
     throw error;
   }
   return 'nothing thrown';

@@ -5,18 +5,18 @@ import {spawn} from 'node:child_process';
 /**
  * @param options.program the compiled child
  * @param options.folder of the store
- * @param options.after what of the process is waited for before `afterMs` are counted: that it is about to open the
- * store, or that it has
+ * @param options.afterLines of its output, from when on `afterMs` are counted: 1, it is about to open the store; 2, it
+ * has opened it; and one more for each commit
  * @returns the numbers that it wrote: the one that it found, then those that it committed
  */
 export function runAndKill(options: {
   readonly program: string;
   readonly folder: string;
   readonly isMarked: boolean;
-  readonly after: 'opens' | 'opened';
+  readonly afterLines: number;
   readonly afterMs: number;
 }): Promise<number[]> {
-  const {program, folder, isMarked, after, afterMs} = options;
+  const {program, folder, isMarked, afterLines, afterMs} = options;
   return new Promise((done, fail) => {
     const child = spawn(process.execPath, [program, folder, isMarked ? 'marked' : 'unmarked'], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -24,7 +24,7 @@ export function runAndKill(options: {
     let [output, errors, isDue] = ['', '', false];
     child.stdout.on('data', (text: Buffer) => {
       output += text.toString();
-      if (isDue || (after === 'opened' && output === 'opens\n')) return;
+      if (isDue || output.split('\n').length <= afterLines) return;
       isDue = true;
       setTimeout(() => child.kill('SIGKILL'), afterMs);
     });

@@ -2,7 +2,7 @@
  * Power failures at every place of six workloads: a share of what `npm run crash` does, over the same code.
  */
 
-import {describe, expect, it} from 'vitest';
+import {describe, expect, it, vi} from 'vitest';
 import type {DiskEvent} from './disk-event.ts';
 import {crashEverywhere, recordWorkload} from './enumerate.ts';
 import {WORKLOADS} from './workloads.ts';
@@ -22,6 +22,9 @@ const SHARE = {
 const everySync = (event: DiskEvent) => event.kind === 'sync';
 const everyFolderSync = (event: DiskEvent) => event.kind === 'syncFolder';
 const everyCommit = (event: DiskEvent) => event.kind === 'committed';
+
+// Seconds of work, on a machine that may be busy.
+vi.setConfig({testTimeout: 120_000});
 
 describe('power failures', () => {
   for (const workload of WORKLOADS) {

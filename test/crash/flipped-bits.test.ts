@@ -1,6 +1,6 @@
 /** A bit flipped at each byte of log, marker and image: a share of what `npm run crash` does. */
 
-import {describe, expect, it} from 'vitest';
+import {describe, expect, it, vi} from 'vitest';
 import {EngineError} from '../../src/engine/errors.ts';
 import {readStateImage} from '../../src/engine/storage/state-image.ts';
 import {SeededRandom} from '../simulator/seeded-random.ts';
@@ -8,6 +8,9 @@ import {flipEverywhere} from './flip-everywhere.ts';
 import {FOUNDER, passingClock} from './member-world.ts';
 import {RecordingBackends} from './recording-backend.ts';
 import {donorImage, WORKLOADS} from './workloads.ts';
+
+// Seconds of work, on a machine that may be busy.
+vi.setConfig({testTimeout: 120_000});
 
 describe('a flipped bit in the files', () => {
   for (const workload of WORKLOADS) {

@@ -1,9 +1,12 @@
 /** Every call of the disk fails once, in every way: a share of what `npm run crash` does. */
 
-import {describe, expect, it} from 'vitest';
+import {describe, expect, it, vi} from 'vitest';
 import {failEverywhere} from './fail-everywhere.ts';
 import {failSystemEverywhere} from './system-errors.ts';
 import {WORKLOADS} from './workloads.ts';
+
+// Seconds of work, on a machine that may be busy.
+vi.setConfig({testTimeout: 120_000});
 
 describe('failing calls of the disk', () => {
   for (const workload of WORKLOADS) {

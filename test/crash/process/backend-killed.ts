@@ -8,27 +8,28 @@ import {mkdtempSync, readdirSync, rmSync} from 'node:fs';
 import {open, readFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
-import {LmdbBackendOpener} from '../../../src/engine/io/lmdb-backend.ts';
-import type {Backend} from '../../../src/engine/ports.ts';
+import type {Backend, BackendOpener} from '../../../src/engine/ports.ts';
 import type {BackendWorld} from '../../contract/backend.contract.ts';
 import {runAndKill} from '../../contract/killed-process.ts';
 import {checkNumberedImage, clearNumbered} from '../../contract/numbered-batches.ts';
 import type {SeededRandom} from '../../simulator/seeded-random.ts';
 
-/** Longer than the process needs to open a store and to defragment it once. */
-const LIFE_MS = 250;
+/** Lines of a process that has committed until it defragments, and a while more than it needs to open a store. */
+const LINES = 30;
+const MORE_MS = 40;
 
 export interface KilledWorldOptions {
   readonly random: SeededRandom;
   /** The compiled backend-kill-child.ts. */
   readonly program: string;
+  readonly openerOf: (root: string) => BackendOpener;
   /** Of each killed process: the batch that its store is at. */
   readonly onKilled: (number: number) => void;
 }
 
 export async function makeKilledWorld(options: KilledWorldOptions): Promise<BackendWorld> {
   const root = mkdtempSync(join(tmpdir(), 'kvd-backend-killed-'));
-  const opener = new LmdbBackendOpener(root);
+  const opener = options.openerOf(root);
   const opened = new Set<string>();
   return {
     open: async (path) => {
@@ -36,8 +37,10 @@ export async function makeKilledWorld(options: KilledWorldOptions): Promise<Back
       opened.add(path);
       if (!isFirst) return opener.open(path);
       const folder = join(root, path);
-      const afterMs = options.random.below(LIFE_MS);
-      const told = await runAndKill({...options, folder, isMarked: false, after: 'opens', afterMs});
+      const {random} = options;
+      const afterLines = random.below(3) === 0 ? 1 : 2 + random.below(LINES);
+      const afterMs = random.below(MORE_MS);
+      const told = await runAndKill({...options, folder, isMarked: false, afterLines, afterMs});
       const backend = await opener.open(path);
       options.onKilled(await emptied(backend, told));
       return backend;
