@@ -9,7 +9,7 @@ import {type Message, RawGrpc} from '../raw-grpc.ts';
 import type {ChaosHistory} from './chaos-history.ts';
 
 /** Keys that are used together. The search for an order goes through one group at a time. */
-const GROUPS = 40;
+const GROUPS = 24;
 const KEYS_PER_GROUP = 3;
 /** A question without an answer is given up, milliseconds: longer than an election takes. */
 const PATIENCE_MS = 1_200;

@@ -35,6 +35,8 @@ export interface ChaosReport {
   readonly faults: ReadonlyMap<FaultKind, FaultCount>;
   readonly revision: number;
   readonly watchEvents: number;
+  /** Watches that brought nothing at all: nothing was shown of them. */
+  readonly emptyWatches: number;
   readonly resumed: number;
   readonly leases: number;
   readonly expired: number;
@@ -101,9 +103,8 @@ class Run {
       (n) => new ChaosLeases({random: randomOf(500 + n), book: this.#book, endpoints}),
     );
     this.#watchers = times(WATCHERS, (n) => {
-      const from = n === 0 ? LEASE_PREFIX : n === 1 ? 'k' : `k${n * 4}`;
+      const [from, to] = watchedRange(n);
       const onEvent = n === 0 ? (event: TruthEvent) => this.#leaseEvent(event) : undefined;
-      const to = n === 0 ? 'lease0' : n === 1 ? 'l' : `k${n * 4 + 4}`;
       const base = {name: `watch ${from}`, from, to, random: randomOf(600 + n), endpoints};
       return new ChaosWatcher({...base, ...(onEvent && {onEvent})});
     });
@@ -146,6 +147,7 @@ class Run {
       faults: this.#faults.counts,
       revision: truth.at(-1)?.revision ?? 1,
       watchEvents: this.#watchers.reduce((sum, {events}) => sum + events.length, 0),
+      emptyWatches: this.#watchers.filter(({events}) => events.length === 0).length,
       resumed: this.#watchers.reduce((sum, {resumed}) => sum + resumed, 0),
       leases: this.#leases.reduce((sum, {granted}) => sum + granted, 0),
       expired: this.#book.expired,
@@ -188,4 +190,12 @@ class Run {
   #leaseEvent({key, kv}: TruthEvent): void {
     if (kv === undefined) this.#book.gone(BigInt(key.slice(LEASE_PREFIX.length)), {isExpired: true});
   }
+}
+
+/** The leases' keys, those of all clients, and those of a few groups each. */
+function watchedRange(n: number): [from: string, to: string] {
+  if (n === 0) return [LEASE_PREFIX, 'lease0'];
+  if (n === 1) return ['k', 'l'];
+  const bound = (place: number) => `k${String(place * 4).padStart(2, '0')}`;
+  return [bound(n - 2), bound(n - 1)];
 }

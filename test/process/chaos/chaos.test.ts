@@ -32,6 +32,7 @@ describe('chaos', () => {
       expect(report.undecidedParts).toBe(0);
       // Something must have been asked, watched, let go and broken, or nothing was shown.
       expect(report.watchEvents).toBeGreaterThan(ANSWERED_MIN / 4);
+      expect(report.emptyWatches).toBe(0);
       expect(report.resumed).toBeGreaterThan(0);
       expect(report.expired).toBeGreaterThan(0);
       for (const kind of FAULT_KINDS) {
