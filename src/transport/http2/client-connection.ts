@@ -135,7 +135,11 @@ export class ClientConnection extends Connection implements ClientCallHost {
     let call: ClientCall | undefined;
     let failure: GrpcError | undefined;
     let isEnded = false;
-    let wake: (() => void) | undefined;
+    /** Senders that wait. */
+    const waiting: (() => void)[] = [];
+    const wake = (): void => {
+      for (const resolve of waiting.splice(0)) resolve();
+    };
     const early: (Uint8Array | undefined)[] = [];
     const responses = new MessageQueue<Uint8Array>({
       decode: (message) => message,
@@ -149,15 +153,12 @@ export class ClientConnection extends Connection implements ClientCallHost {
         responses.push(message);
       },
       isFull: () => responses.bytes > STREAM_WINDOW_BYTES,
-      drained: () => {
-        wake?.();
-        wake = undefined;
-      },
+      drained: wake,
       ended: (error) => {
         failure = error;
         isEnded = true;
         responses.end(error);
-        wake?.();
+        wake();
       },
     };
     const stop = this.#start(path, options, sink, (started) => {
@@ -174,7 +175,7 @@ export class ClientConnection extends Connection implements ClientCallHost {
         if (call === undefined) early.push(message);
         else if (!call.sendMessage(message, false, false)) {
           await new Promise<void>((resolve) => {
-            wake = resolve;
+            waiting.push(resolve);
           });
         }
       },

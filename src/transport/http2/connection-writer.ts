@@ -17,6 +17,7 @@ import {
 } from './limits.ts';
 import {PeerSettings} from './settings.ts';
 import type {Stream} from './stream.ts';
+import {Turns} from './turns.ts';
 import {type Flushable, flushAtTurnEnd, WriteBatch} from './write-batch.ts';
 
 export abstract class ConnectionWriter implements Flushable {
@@ -31,7 +32,7 @@ export abstract class ConnectionWriter implements Flushable {
   /** The socket holds more than it should: streams wait for its 'drain'. */
   protected isBlocked = false;
   /** Streams that may have something to send, in the order of their turns. */
-  protected sending: Stream[] = [];
+  protected readonly sending = new Turns<Stream>();
   #isFlushDue = false;
 
   constructor(socket: Socket) {
@@ -82,20 +83,20 @@ export abstract class ConnectionWriter implements Flushable {
   enqueue(stream: Stream): void {
     if (!stream.isQueued) {
       stream.isQueued = true;
-      this.sending.push(stream);
+      this.sending.add(stream);
     }
     this.pump();
   }
 
   protected pump(): void {
     while (!this.isBlocked && this.connectionSendWindow > 0) {
-      const stream = this.sending.shift();
+      const stream = this.sending.take();
       if (stream === undefined) return;
       stream.isQueued = false;
       if (stream.isClosed) continue;
       if (!stream.sendNext(Math.min(this.connectionSendWindow, this.peer.maxFrameSize))) continue;
       stream.isQueued = true;
-      this.sending.push(stream);
+      this.sending.add(stream);
     }
   }
 

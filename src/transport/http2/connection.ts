@@ -414,7 +414,7 @@ export abstract class Connection extends ConnectionWriter implements FrameSink, 
     for (const stream of [...this.streams.values()]) {
       this.#abort(stream, {by: 'connection', code, detail, isUnprocessed: false});
     }
-    this.sending = [];
+    this.sending.clear();
     this.ended(detail, error);
     assert(this.streams.size === 0, 'a closed connection has no streams');
   }

@@ -52,6 +52,12 @@ export const PLAIN_CALL_COST_BYTES = 64 * KIB;
 /** Stream ids remembered after we ended a stream before its peer did, so that late frames are told from wrong ones. */
 export const REMEMBERED_RESETS_MAX = 10_000;
 
+/**
+ * What an error quotes of a request, characters. HPACK lets a request of twenty bytes carry a path of four thousand,
+ * and percent-encoding makes three of each: a chunk of such requests would be answered by a thousand times its size.
+ */
+export const QUOTED_CHARACTERS_MAX = 256;
+
 // ---- Sending ------------------------------------------------------------------------------------------------
 
 /** Bytes the system has not taken from one connection: beyond it streams wait for the peer to read. */

@@ -91,6 +91,8 @@ export class OnePortListener {
     const server = createTlsServer(
       {ALPNCallback: chooseProtocol, handshakeTimeout: this.#timeoutMs, noDelay: true, ...own} as TlsOptions,
       (socket: TLSSocket) => {
+        // TLS 1.2 lets a client ask for new keys at any time; HTTP/2 forbids it, and it costs us more than it.
+        socket.disableRenegotiation();
         if (socket.alpnProtocol === 'h2') this.#options.grpc.accept(socket);
         else this.#decide(socket);
       },

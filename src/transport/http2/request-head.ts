@@ -38,7 +38,9 @@ export class RequestHead {
   metadata(name: string): string | undefined {
     const field = this.fields.find((candidate) => candidate.name === name);
     if (field === undefined) return undefined;
-    return name.endsWith('-bin') ? decodeBinary(field.value) : field.value;
+    if (!name.endsWith('-bin')) return field.value;
+    // Base64 has no comma: several values may stand in one field.
+    return decodeBinary(field.value.split(',', 1)[0]);
   }
 }
 
@@ -76,6 +78,16 @@ export function readRequestHead(fields: readonly HeaderField[]): RequestHead | s
   if (head.method === '' || head.path === '' || head.scheme === '')
     return 'a required pseudo field is missing';
   return head;
+}
+
+/** @returns what is malformed about the block that ends a request */
+export function trailersFlaw(fields: readonly HeaderField[]): string | undefined {
+  for (const {name, isMalformed} of fields) {
+    if (isMalformed) return 'trailers with forbidden characters';
+    if (name.startsWith(':')) return 'trailers with a pseudo field';
+    if (CONNECTION_FIELDS.has(name)) return `the connection field ${name}`;
+  }
+  return undefined;
 }
 
 function readField(head: RequestHead, field: HeaderField): string | undefined {

@@ -26,7 +26,8 @@ import {
 } from './limits.ts';
 import {PingPolicy} from './ping-policy.ts';
 import {PlainCall, type PlainCallHost} from './plain-call.ts';
-import {type RequestHead, readRequestHead} from './request-head.ts';
+import {isGrpc, refuse, unknownMethod} from './refusal.ts';
+import {type RequestHead, readRequestHead, trailersFlaw} from './request-head.ts';
 import {ServerCall} from './server-call.ts';
 import type {CallHost, ServerContext} from './server-context.ts';
 import {encodeSettings, SettingId, WINDOW_SIZE_MAX} from './settings.ts';
@@ -38,8 +39,6 @@ const OUR_SETTINGS = encodeSettings([
   [SettingId.maxHeaderListSize, HEADER_LIST_BYTES_MAX],
 ]);
 
-const GRPC_CONTENT_TYPE = /^application\/grpc(?:$|[+;])/;
-const ENCODINGS = new Set(['', 'identity', 'gzip']);
 /** Payload of the PING between the two GOAWAYs of a drain. */
 const DRAIN_PING = Buffer.from('kvd-bye!', 'latin1');
 
@@ -170,8 +169,9 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
       this.malformed(id, 'trailers that do not end the stream');
       return;
     }
-    if (fields.some((field) => field.isMalformed || field.name.startsWith(':'))) {
-      this.malformed(id, 'trailers with a pseudo field or forbidden characters');
+    const flaw = trailersFlaw(fields);
+    if (flaw !== undefined) {
+      this.malformed(id, flaw);
       return;
     }
     stream.receiveHeaders(fields, endStream);
@@ -184,7 +184,7 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
     }
     const {route} = head;
     const {http} = this.#context;
-    if (http !== undefined && head.path !== '' && !GRPC_CONTENT_TYPE.test(head.contentType)) {
+    if (http !== undefined && head.path !== '' && !isGrpc(head)) {
       const options = {head, http, hasBody: !endStream};
       const plain = PlainCall.open(this, id, this.peer.initialWindowSize, options);
       if (typeof plain === 'string') {
@@ -206,7 +206,7 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
         endStream,
         '200',
         GrpcStatus.unimplemented,
-        unknownMethod(head.path, this.#context),
+        unknownMethod(head.path, this.#context.methods),
       );
       return;
     }
@@ -390,43 +390,4 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
     else logger.warn('a client broke HTTP/2', {remote: this.remote, code: errorCodeName(error.code), detail});
     this.#onEnded(this);
   }
-}
-
-interface Refusal {
-  readonly http: string;
-  readonly status: GrpcStatus;
-  readonly message: string;
-}
-
-/** What makes a request no gRPC call that we can serve. */
-function refuse(head: RequestHead): Refusal | undefined {
-  if (head.method !== 'POST') {
-    const message = `grpc: the method is ${head.method}, which should be POST`;
-    return {http: '405', status: GrpcStatus.internal, message};
-  }
-  if (!GRPC_CONTENT_TYPE.test(head.contentType)) {
-    const message = `invalid gRPC request content-type "${head.contentType}"`;
-    return {http: '415', status: GrpcStatus.internal, message};
-  }
-  if (!ENCODINGS.has(head.encoding)) {
-    const message = `grpc: Decompressor is not installed for grpc-encoding "${head.encoding}"`;
-    return {http: '200', status: GrpcStatus.unimplemented, message};
-  }
-  if (head.malformedTimeout === undefined) return undefined;
-  return {
-    http: '200',
-    status: GrpcStatus.internal,
-    message: `malformed grpc-timeout: ${head.malformedTimeout}`,
-  };
-}
-
-function unknownMethod(path: string, context: ServerContext): string {
-  const slash = path.lastIndexOf('/');
-  const service = path.slice(1, slash);
-  if (!path.startsWith('/') || slash <= 0) return `malformed method name: "${path}"`;
-  for (const known of context.methods.keys()) {
-    if (known.startsWith(`/${service}/`))
-      return `unknown method ${path.slice(slash + 1)} for service ${service}`;
-  }
-  return `unknown service ${service}`;
 }

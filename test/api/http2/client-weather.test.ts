@@ -345,6 +345,22 @@ describe('the client’s end of the protocol', () => {
     expect(received).toBe(611 * 16_379);
   });
 
+  it('Ensure that every sender that waits for the window hears when it opens, and when the call ends.', async () => {
+    const server = await listen(() => undefined, settings([4, 0]));
+    const channel = channelTo(server);
+    await channel.connect({});
+    await vi.waitFor(() => expect(server.peers[0].frames.some(({type}) => type === T.settings)).toBe(true));
+    const stream = channel.stream('/a.B/C', {});
+    await server.peers[0].until(() => server.peers[0].headers.get(1));
+    const senders = Promise.all(['a', 'b', 'c'].map((text) => stream.send(Buffer.from(text))));
+    server.peers[0].send(frame(T.window, 0, 1, uint32(18)));
+    await senders;
+    await server.peers[0].until(() => (server.peers[0].body(1).length === 18 ? true : undefined));
+    const late = Promise.all(['d', 'e'].map((text) => stream.send(Buffer.from(text))));
+    stream.cancel();
+    await late;
+  });
+
   it('Ensure that closing the channel ends its calls and it dials no more.', async () => {
     const server = await listen(() => undefined);
     const channel = channelTo(server);

@@ -539,6 +539,12 @@ const ROWS: readonly Row[] = [
     send: [headers([...without('te'), ['te', 'gzip']])],
     streamError: [E.protocol],
   },
+  {
+    section: '8.2.2',
+    rule: 'a field of HTTP/1.1 connections in trailers',
+    send: [half, headers([['connection', 'close']])],
+    streamError: [E.protocol],
+  },
   // ---- 8.3 pseudo fields
   {
     section: '8.3',

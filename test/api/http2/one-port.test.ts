@@ -1,6 +1,7 @@
 /** One port for HTTP/2 and HTTP/1.1, plain, over TLS and on unix sockets; what is said in pieces, and what is not said. */
 
 import {execFile, execFileSync} from 'node:child_process';
+import {once} from 'node:events';
 import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {createServer as createHttp, get} from 'node:http';
 import {connect as connectHttp2, constants} from 'node:http2';
@@ -265,6 +266,22 @@ describe('one port over TLS', () => {
     expect(await negotiated(['h2', 'http/1.1'])).toBe('h2');
     expect(await negotiated(['http/1.1', 'h2'])).toBe('http/1.1');
     expect(await negotiated([])).toBe(false);
+  });
+
+  it('Ensure that keys are not negotiated again, which HTTP/2 forbids over TLS 1.2 (9.2.1).', async () => {
+    const {port} = await start({tls: certificate});
+    const offer = {ALPNProtocols: ['h2'], maxVersion: 'TLSv1.2'} as const;
+    const socket = connectTls({port, host: 'localhost', ca: certificate.cert, ...offer});
+    const peer = new RawPeer(socket);
+    await once(socket, 'secureConnect');
+    peer.send(PREFACE, settings(), unaryCall(1));
+    expect((await peer.trailers(1)).get('grpc-status')).toBe('0');
+    let isNegotiated = false;
+    socket.renegotiate({}, (error) => {
+      isNegotiated = error === null;
+    });
+    await peer.closed();
+    expect(isNegotiated).toBe(false);
   });
 
   it('Ensure that a client with a wrong certificate authority fails with Unavailable.', async () => {

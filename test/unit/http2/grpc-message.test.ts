@@ -16,10 +16,12 @@ import {
   parseTimeout,
 } from '../../../src/transport/http2/grpc-text.ts';
 import {packMessage, unpackMessage} from '../../../src/transport/http2/gzip.ts';
+import {HeaderField} from '../../../src/transport/http2/hpack/header-field.ts';
 import {MessageIntake} from '../../../src/transport/http2/message-intake.ts';
 import {MessageQueue} from '../../../src/transport/http2/message-queue.ts';
 import {PingPolicy} from '../../../src/transport/http2/ping-policy.ts';
 import {RememberedResets} from '../../../src/transport/http2/remembered-resets.ts';
+import {RequestHead} from '../../../src/transport/http2/request-head.ts';
 import {parseTarget} from '../../../src/transport/http2/target.ts';
 
 const plenty = {hold: () => undefined, isOverBudget: () => false};
@@ -226,6 +228,14 @@ describe('text forms', () => {
     const bytes = Buffer.from([0, 255, 128, 10]).toString('latin1');
     expect(decodeBinary(encodeBinary(bytes))).toBe(bytes);
     expect(decodeBinary(Buffer.from(bytes, 'latin1').toString('base64'))).toBe(bytes);
+  });
+
+  it('Ensure that the first of several binary values is told, in one field or in many.', () => {
+    const told = (...values: string[]): string | undefined =>
+      new RequestHead(values.map((value) => new HeaderField('x-bin', value))).metadata('x-bin');
+    expect(told('AAE,/w', 'eA')).toBe('\0\x01');
+    expect(told('AAE=', '/w==')).toBe('\0\x01');
+    expect(told()).toBeUndefined();
   });
 
   it('Ensure that a status that is none is Unknown.', () => {
