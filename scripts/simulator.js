@@ -1,7 +1,7 @@
 /**
  * `npm run sim` and `npm run sim:campaign`: compiles engine and simulator, plain and without a loader, because that
- * runs faster, and starts one of them. What was compiled is kept by the hash of its sources, which is also the name
- * under which campaigns add up.
+ * runs faster, and starts one of them. What was compiled is kept by the hash of its sources. Campaigns add up under
+ * the hash of what they load of `src`: a change elsewhere leaves their sums alone.
  */
 
 import {spawnSync} from 'node:child_process';
@@ -13,37 +13,48 @@ import {dirname, join, relative, resolve} from 'node:path';
 const root = resolve(import.meta.dirname, '..');
 const folder = join(root, '.sim-campaign');
 const DAY_MS = 86_400_000;
-const SOURCES = ['src/engine', 'src/transport/peer', 'test/simulator', 'test/runners'];
+const PROGRAMS = {
+  campaign: ['test/simulator/campaign/campaign.ts', 'test/simulator/campaign/worker.ts'],
+  run: ['test/simulator/run.ts'],
+};
 
 const [program, ...args] = process.argv.slice(2);
-const engine = hash();
-const compiled = join(folder, `build-${engine}`);
+const loaded = sourcesOf(Object.values(PROGRAMS).flat());
+const engine = hashOf(loaded.filter((path) => path.startsWith('src/')));
+const simulator = hashOf(loaded.filter((path) => !path.startsWith('src/')));
+const compiled = join(folder, `build-${engine}-${simulator}`);
 if (!existsSync(compiled)) compile();
 
 const own =
   program === 'campaign'
-    ? ['test/simulator/campaign/campaign.js', '--engine', engine, '--results', join(folder, `${engine}.json`)]
-    : ['test/simulator/run.js'];
-const [script, ...first] = own;
+    ? ['--engine', engine, '--simulator', simulator, '--results', join(folder, `${engine}.json`)]
+    : [];
+const script = `${PROGRAMS[program][0].slice(0, -3)}.js`;
 // The last one counts where a flag comes twice.
-const {status} = spawnSync(process.execPath, [join(compiled, script), ...first, ...args], {
+const {status} = spawnSync(process.execPath, [join(compiled, script), ...own, ...args], {
   cwd: root,
   stdio: 'inherit',
 });
 process.exitCode = status ?? 1;
 
-function hash() {
+/** The files, from the root on, that these import, and those that they import; sorted. */
+function sourcesOf(entries) {
+  const known = new Set(entries);
+  for (const path of known) {
+    const text = readFileSync(join(root, path), 'utf8');
+    for (const [, imported] of text.matchAll(/\bfrom '(\.[^']*\.ts)'/g))
+      known.add(relative(root, resolve(root, dirname(path), imported)));
+  }
+  return [...known].sort();
+}
+
+function hashOf(paths) {
   const sum = createHash('sha256');
-  for (const source of SOURCES) {
-    const names = readdirSync(join(root, source), {recursive: true, encoding: 'utf8'});
-    const files = names.filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts')).sort();
-    for (const name of files) {
-      const path = join(root, source, name);
-      sum
-        .update(`${relative(root, path)}\n`)
-        .update(readFileSync(path))
-        .update('\n');
-    }
+  for (const path of paths) {
+    sum
+      .update(`${path}\n`)
+      .update(readFileSync(join(root, path)))
+      .update('\n');
   }
   return sum.digest('hex').slice(0, 16);
 }

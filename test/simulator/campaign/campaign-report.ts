@@ -1,7 +1,7 @@
 /** A campaign's sums as a page of Markdown, as docs/TESTING.md shows them. */
 
 import {FAULT_KINDS} from '../faults/fault-kinds.ts';
-import type {CampaignSums} from './campaign-sums.ts';
+import type {CampaignSums, SimulatorShare} from './campaign-sums.ts';
 
 const DAY_MS = 86_400_000;
 /** How often each pair of kinds is to have met. */
@@ -18,7 +18,8 @@ export function reportOf(sums: CampaignSums): string {
   const often = (list: readonly (readonly [string, number])[], bar: number) =>
     list.filter(([, count]) => count >= bar).length;
   const rows: [string, string][] = [
-    ['engine and simulator', `\`${sums.engine}\``],
+    ['engine', `\`${sums.engine}\``],
+    ['simulators', sums.simulators.map(shareText).join('; ')],
     ['seeds', number(sums.seeds)],
     ['violations', number(sums.violations.length)],
     ['operations of clients', number(sums.operations)],
@@ -52,10 +53,7 @@ export function reportOf(sums: CampaignSums): string {
       `${number(sums.repeated)}, ${sums.differing} of them went another way`,
     ],
     ['canaries caught', `${sums.canariesCaught} of ${sums.canariesCaught + sums.canariesMissed}`],
-    [
-      'speed',
-      `${number(Math.round(sums.operations / Math.max(1, sums.cpuMs / 1_000)))} operations per second of a core`,
-    ],
+    ['speed', `${speedOf(sums)} operations per second of a core`],
   ];
   return [
     '| campaign | |',
@@ -74,12 +72,17 @@ export function reportOf(sums: CampaignSums): string {
 
 function violationsOf({violations}: CampaignSums): string[] {
   const lines = violations.map(
-    ({seed, step, invariant, detail}) =>
-      `- seed ${seed}, step ${step}: ${invariant}: ${detail.split('\n')[0].slice(0, 300)}`,
+    ({seed, step, invariant, detail, simulator}) =>
+      `- seed ${seed}, step ${step}, simulator ${simulator}: ${invariant}: ${detail.split('\n')[0].slice(0, 300)}`,
   );
   return ['Violations:', '', ...lines, ''];
 }
 
+const shareText = (share: SimulatorShare): string =>
+  `\`${share.simulator}\`: ${number(share.seeds)} seeds, ${speedOf(share)} operations per second of a core`;
+
+const speedOf = ({operations, cpuMs}: {readonly operations: number; readonly cpuMs: number}): string =>
+  number((1_000 * operations) / Math.max(1, cpuMs));
 const number = (value: number): string => Math.round(value).toLocaleString('en-US');
 const percent = (part: number, whole: number): string =>
   `${((100 * part) / Math.max(1, whole)).toFixed(1)} %`;

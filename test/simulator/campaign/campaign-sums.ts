@@ -1,4 +1,7 @@
-/** What all runs of one engine came to, over as many campaigns as there were: sums, and each violation in full. */
+/**
+ * What all runs of one engine came to, over as many campaigns as there were: sums, and each violation in full. No seed
+ * runs twice, though the simulator may have changed between two campaigns: which seeds ran under which one is told.
+ */
 
 import type {Counts, SeedResult} from './seed-result.ts';
 
@@ -8,11 +11,23 @@ export interface FoundViolation {
   readonly step: number;
   readonly invariant: string;
   readonly detail: string;
+  /** Under which it was seen. */
+  readonly simulator: string;
+}
+
+/** What ran under one version of the simulator. */
+export interface SimulatorShare {
+  readonly simulator: string;
+  seeds: number;
+  operations: number;
+  cpuMs: number;
 }
 
 export interface CampaignSums {
-  /** Of the engine's and the simulator's sources. */
+  /** Hash of the sources of the engine, as far as the simulator loads them. */
   readonly engine: string;
+  /** By the hash of the simulator's sources, the oldest first. */
+  readonly simulators: SimulatorShare[];
   /** Seeds below were given out, by this and all earlier campaigns. */
   nextSeed: number;
   campaigns: number;
@@ -45,6 +60,7 @@ export interface CampaignSums {
 export function emptySums(engine: string): CampaignSums {
   return {
     engine,
+    simulators: [],
     nextSeed: 1,
     campaigns: 0,
     canariesCaught: 0,
@@ -84,8 +100,12 @@ const SUMMED = [
   'cpuMs',
 ] as const satisfies readonly (keyof SeedResult & keyof CampaignSums)[];
 
-export function addResult(sums: CampaignSums, result: SeedResult): void {
+export function addResult(sums: CampaignSums, result: SeedResult, simulator: string): void {
   sums.seeds++;
+  const share = shareOf(sums, simulator);
+  share.seeds++;
+  share.operations += result.operations;
+  share.cpuMs += result.cpuMs;
   for (const name of SUMMED) sums[name] += result[name];
   if (result.overlapMax >= 3) sums.overlapping++;
   sums.faultsMin = Math.min(sums.faultsMin, total(result.faults));
@@ -95,7 +115,15 @@ export function addResult(sums: CampaignSums, result: SeedResult): void {
   const {violation, seed, operations} = result;
   if (violation === undefined) return;
   const {step, invariant, detail} = violation;
-  sums.violations.push({seed, operations, step, invariant, detail});
+  sums.violations.push({seed, operations, step, invariant, detail, simulator});
+}
+
+function shareOf({simulators}: CampaignSums, simulator: string): SimulatorShare {
+  const known = simulators.find((share) => share.simulator === simulator);
+  if (known !== undefined) return known;
+  const fresh = {simulator, seeds: 0, operations: 0, cpuMs: 0};
+  simulators.push(fresh);
+  return fresh;
 }
 
 /** Whether all is as it should be: the canary was heard, nothing else was. */

@@ -1,13 +1,21 @@
-/** Campaigns in processes of their own: that they add up, repeat themselves, and hear their canary. */
+/**
+ * CI's share of the simulator: a thousand seeds on every core, and that campaigns add up, repeat themselves, and hear
+ * their canary. The seeds are always the same: what they find is new only where engine or simulator are.
+ */
 
 import {spawn} from 'node:child_process';
 import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
+import {FAULT_KINDS} from '../faults/fault-kinds.ts';
 import type {CampaignSums} from './campaign-sums.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
+const SHARE_FIRST = 30_001;
+const SHARE_SEEDS = 1_000;
+const SHARE_OPERATIONS = 1_000;
+const FAULTS_MIN = 20;
 
 let folder: string;
 beforeAll(() => {
@@ -31,14 +39,36 @@ async function campaign(
 
 describe('campaigns', () => {
   it('Ensure that a campaign goes on behind the last one on the same engine, and adds up.', {
-    timeout: 120_000,
+    timeout: 240_000,
   }, async () => {
     const flags = ['--first', '49', '--seeds', '3', '--operations', '40', '--workers', '2'];
-    const first = await campaign('small', flags);
+    const first = await campaign('small', [...flags, '--simulator', 'old']);
     expect(first.sums).toMatchObject({seeds: 3, nextSeed: 52, repeated: 1, differing: 0, canariesCaught: 1});
     expect(first.output).toContain('| seeds | 3 |');
-    const second = await campaign('small', flags);
+    const second = await campaign('small', [...flags, '--simulator', 'new']);
     expect(second.sums).toMatchObject({seeds: 6, nextSeed: 55, campaigns: 2, canariesCaught: 2});
     expect(second.sums.operations).toBeGreaterThanOrEqual(first.sums.operations + 120);
+    expect(second.sums.simulators).toMatchObject([
+      {simulator: 'old', seeds: 3, operations: first.sums.operations},
+      {simulator: 'new', seeds: 3, operations: second.sums.operations - first.sums.operations},
+    ]);
+    expect(second.output).toMatch(/\| simulators \| `old`: 3 seeds, .*; `new`: 3 seeds, /);
+    const other = campaign('small', [...flags, '--engine', 'other']);
+    await expect(other).rejects.toThrow('is of another engine');
+  });
+
+  it('Ensure that a thousand seeds keep every promise, each under its faults.', {
+    timeout: 1_800_000,
+  }, async () => {
+    const seeds = ['--first', `${SHARE_FIRST}`, '--seeds', `${SHARE_SEEDS}`];
+    const {sums} = await campaign('share', [...seeds, '--operations', `${SHARE_OPERATIONS}`]);
+    expect(sums).toMatchObject({seeds: SHARE_SEEDS, violations: [], differing: 0, canariesCaught: 1});
+    expect(sums.operations).toBeGreaterThanOrEqual(SHARE_SEEDS * SHARE_OPERATIONS);
+    expect(sums.answered).toBeGreaterThan(sums.operations / 3);
+    // The very last one may find no second process any more.
+    expect(sums.repeated).toBeGreaterThanOrEqual(SHARE_SEEDS / 50 - 1);
+    expect(sums.faultsMin).toBeGreaterThanOrEqual(FAULTS_MIN);
+    for (const kind of FAULT_KINDS) expect(sums.faults[kind], kind).toBeGreaterThan(SHARE_SEEDS / 10);
+    expect(sums.overlapping).toBeGreaterThan(SHARE_SEEDS / 2);
   });
 });

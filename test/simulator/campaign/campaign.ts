@@ -1,6 +1,7 @@
 /**
  * `npm run sim:campaign -- --minutes M`: seeds on every core, one after the other, until the time is over. Sums are
- * kept in a file by the hash of engine and simulator, and the next campaign on the same goes on behind the last seed.
+ * kept in a file by the hash of the engine, and the next campaign on the same goes on behind the last seed, whatever
+ * has become of the simulator.
  *
  * Each campaign begins with the canary, a run that must fail. A share of the seeds runs a second time in another
  * process and must go the same way there, step by step.
@@ -30,6 +31,7 @@ const values = runFlags('sim:campaign', 'runs seeds on every core until the time
   workers: {kind: 'whole', default: availableParallelism(), least: 1, help: 'how many processes'},
   report: {kind: 'switch', help: 'prints the sums and runs nothing'},
   engine: {kind: 'text', default: 'unknown', help: 'the name of this version; npm run gives it'},
+  simulator: {kind: 'text', default: 'unknown', help: 'the name of its version; npm run gives it'},
   results: {kind: 'text', help: 'the file of the sums; npm run gives it'},
 });
 if (!values.report && values.minutes === undefined && values.seeds === undefined) {
@@ -101,7 +103,7 @@ function answered(id: number, _order: Order, answer: Answer): void {
     compare(first, result);
     return;
   }
-  addResult(sums, result);
+  addResult(sums, result, values.simulator);
   tell(result);
   if (result.seed % REPEATED_EACH === 0 && result.violation === undefined) unrepeated.push({result, by: id});
   if (performance.now() - savedMs < SAVE_EACH_MS) return;
@@ -124,8 +126,9 @@ function died(id: number, order: Order, how: string): void {
     console.log(`the canary's process ${how}`);
     return;
   }
-  const violation = {seed: order.seed, operations, step: 0, invariant: 'the process lives', detail: how};
-  sums.violations.push(violation);
+  const {simulator} = values;
+  const invariant = 'the process lives';
+  sums.violations.push({seed: order.seed, operations, step: 0, invariant, detail: how, simulator});
   console.log(`seed ${order.seed}: ${how}`);
 }
 
