@@ -8,7 +8,15 @@ import type {MemberObserver} from './member-observer.ts';
 const idOf = ({identity}: OpenedMember) => identity.memberId;
 
 export function observeBy(
-  {invariants, rules}: {readonly invariants: Invariants; readonly rules: RaftRules},
+  {
+    invariants,
+    rules,
+    opened,
+  }: {
+    readonly invariants: Invariants;
+    readonly rules: RaftRules;
+    readonly opened: MemberObserver['opened'];
+  },
   ended: MemberObserver['ended'],
 ): MemberObserver {
   return {
@@ -17,10 +25,11 @@ export function observeBy(
       invariants.applying(member, entry);
     },
     marked: (member, life, mark) => invariants.marked(member, life, mark),
-    opened: (member, opened) => {
-      const {term, vote, lastIndex} = opened.raft.status();
-      const recovered = {term, vote, lastIndex, termAt: (index: number) => opened.raft.term(index)};
-      rules.opened(member.name, idOf(opened), recovered, {isDamaged: member.isDamaged});
+    opened: (member, found) => {
+      const {term, vote, lastIndex} = found.raft.status();
+      const recovered = {term, vote, lastIndex, termAt: (index: number) => found.raft.term(index)};
+      rules.opened(member.name, idOf(found), recovered, {isDamaged: member.isDamaged});
+      opened(member, found);
     },
     appending: (member, opened, {entries}) => rules.appending(member.name, opened.raft, entries),
     appended: (_member, opened, batch) => rules.appended(idOf(opened), batch),

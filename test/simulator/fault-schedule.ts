@@ -10,12 +10,15 @@ import {
   type DiskFault,
   type FaultKind,
   type FaultScene,
+  FILE_FAULTS,
+  type FileFault,
   NETWORK_FAULTS,
   type NetworkFault,
   type OperatorFault,
   PROCESS_FAULTS,
   type ProcessFault,
 } from './faults/fault-kinds.ts';
+import {strikeFiles} from './faults/file-faults.ts';
 import {strikeNetwork} from './faults/network-faults.ts';
 import {strikeAsOperator} from './faults/operator-faults.ts';
 import {strikeProcess} from './faults/process-faults.ts';
@@ -23,7 +26,7 @@ import {FAIR_DISK} from './simulated-member.ts';
 import {FAIR_WEATHER} from './simulated-network.ts';
 import type {Trace} from './trace.ts';
 
-export interface FaultScheduleOptions extends Omit<FaultScene, 'later'> {
+export interface FaultScheduleOptions extends Omit<FaultScene, 'later' | 'note' | 'struck'> {
   readonly kinds: readonly FaultKind[];
   readonly trace: Trace;
   readonly pauseMsMax: number;
@@ -46,6 +49,7 @@ const LULL_AFTER_MS = 15_000;
 const NETWORK = new Set<FaultKind>(NETWORK_FAULTS);
 const PROCESS = new Set<FaultKind>(PROCESS_FAULTS);
 const DISK = new Set<FaultKind>(DISK_FAULTS);
+const FILES = new Set<FaultKind>(FILE_FAULTS);
 
 export class FaultSchedule {
   readonly #options: FaultScheduleOptions;
@@ -67,6 +71,8 @@ export class FaultSchedule {
         options.network.queue.after(ms, () => {
           if (!this.#isOver) action();
         }),
+      note: (text) => options.trace.note(text),
+      struck: (kind) => this.log.strikes(kind, {nowMs: options.network.queue.nowMs, ms: 0}),
     };
   }
 
@@ -94,7 +100,7 @@ export class FaultSchedule {
   }
 
   #calm(): void {
-    const {network, members} = this.#options;
+    const {network, members, casualties} = this.#options;
     network.weather = {...FAIR_WEATHER};
     network.heal();
     for (const member of members) {
@@ -104,6 +110,7 @@ export class FaultSchedule {
       member.crashAfterOperations = undefined;
       if (member.life?.clock.isPaused === true) member.life.clock.resume();
     }
+    casualties.heal();
   }
 
   #next(): void {
@@ -152,12 +159,13 @@ export class FaultSchedule {
     const member = members[random.below(members.length)];
     const msMax = random.below(4) === 0 ? 8_000 : 1_500;
     const stroke = {member, ms: 50 + random.below(isLate ? LATE_FAULT_MS_MAX : msMax)};
-    this.log.strikes(kind, {nowMs: network.queue.nowMs, ms: stroke.ms});
+    if (!FILES.has(kind)) this.log.strikes(kind, {nowMs: network.queue.nowMs, ms: stroke.ms});
     trace.note(`fault ${kind} ${member.name} ${stroke.ms}`);
     const scene = this.#scene;
     if (NETWORK.has(kind)) strikeNetwork(kind as NetworkFault, scene, stroke);
     else if (PROCESS.has(kind)) strikeProcess(kind as ProcessFault, scene, stroke);
     else if (DISK.has(kind)) strikeDisk(kind as DiskFault, scene, stroke);
+    else if (FILES.has(kind)) strikeFiles(kind as FileFault, scene, stroke);
     else strikeAsOperator(kind as OperatorFault, scene, stroke);
   }
 }

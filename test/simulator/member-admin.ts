@@ -28,7 +28,13 @@ export class MemberAdmin {
   #isStopped = false;
   #isHurried = false;
   #running: Promise<void> | undefined;
-  isIdle = true;
+  /** It looks after everybody once more, at the end. */
+  #isFinishing = false;
+  /** Those that are on their way out and in again already. */
+  readonly #repairing = new Set<SimulatedMember>();
+  /** What it has to do, the present task included. */
+  #tasks = 0;
+  #last: Promise<void> = Promise.resolve();
   changes = 0;
 
   constructor(options: MemberAdminOptions) {
@@ -37,6 +43,10 @@ export class MemberAdmin {
 
   isHeld(member: SimulatedMember): boolean {
     return this.#held.has(member);
+  }
+
+  get isIdle(): boolean {
+    return this.#tasks === 0 && !this.#isFinishing;
   }
 
   isOutside(member: SimulatedMember): boolean {
@@ -50,7 +60,22 @@ export class MemberAdmin {
 
   hurry(): void {
     this.#isHurried = true;
-    if (this.#running !== undefined) this.isIdle = false;
+    this.#isFinishing = this.#running !== undefined;
+  }
+
+  /** A member cannot start on what it has: it leaves the cluster and joins anew. Resolves when it has. */
+  async repair(machine: SimulatedMember): Promise<void> {
+    const {trace, onAssertion} = this.#options;
+    trace.note(`admin repairs ${machine.name}`);
+    this.#held.add(machine);
+    this.#repairing.add(machine);
+    this.#tasks++;
+    // At once: as long as it is in the list and down, the strict check lets nobody else in.
+    await this.#remove(machine, Number.POSITIVE_INFINITY).catch((error: unknown) => onAssertion(error));
+    machine.isDamaged = false;
+    await this.#inTurn(() => this.#rejoin(machine));
+    this.#repairing.delete(machine);
+    this.#tasks--;
   }
 
   /** Finishes what is begun. */
@@ -64,13 +89,26 @@ export class MemberAdmin {
     while (!this.#isStopped) {
       await network.queue.sleep(500 + random.below(6_000));
       if (this.#isStopped) break;
-      this.isIdle = false;
-      await this.#replace(members[random.below(members.length)]);
-      this.isIdle = true;
+      // Whoever is damaged may have to leave: with another one on its way out too few may be left.
+      if (members.some(({isDamaged}) => isDamaged)) continue;
+      await this.#inTurn(() => this.#replace(members[random.below(members.length)]));
     }
-    this.isIdle = false;
-    for (const machine of members) await this.#settleFate(machine);
-    this.isIdle = true;
+    await this.#inTurn(async () => {
+      for (const machine of members) await this.#settleFate(machine);
+    });
+    this.#isFinishing = false;
+  }
+
+  /** One task after the other. */
+  #inTurn(task: () => Promise<void>): Promise<void> {
+    this.#tasks++;
+    this.#last = this.#last
+      .then(task)
+      .catch((error: unknown) => this.#options.onAssertion(error))
+      .then(() => {
+        this.#tasks--;
+      });
+    return this.#last;
   }
 
   async #replace(machine: SimulatedMember): Promise<void> {
@@ -81,16 +119,7 @@ export class MemberAdmin {
       this.#held.add(machine);
       if (machine.isUp) machine.kill({landed: false});
     }
-    const isGone = await this.#untilList(
-      (list) => !list.some(({peerURLs}) => peerURLs.includes(machine.url)),
-      async (list) => {
-        const member = list.find(({peerURLs}) => peerURLs.includes(machine.url));
-        if (member !== undefined) await this.#call((server) => server.memberRemove(member.id), machine);
-      },
-      machine,
-      20,
-    );
-    if (!isGone) {
+    if (!(await this.#remove(machine, 20))) {
       // The cluster did not let go of it: it goes on as it was. It may still be removed by what is under way.
       this.#held.delete(machine);
       trace.note(`admin gives up removing ${machine.name}`);
@@ -98,6 +127,19 @@ export class MemberAdmin {
       return;
     }
     await this.#rejoin(machine);
+  }
+
+  /** @returns false when the cluster did not let go of it after so many attempts */
+  #remove(machine: SimulatedMember, attempts: number): Promise<boolean> {
+    return this.#untilList(
+      (list) => !list.some(({peerURLs}) => peerURLs.includes(machine.url)),
+      async (list) => {
+        const member = list.find(({peerURLs}) => peerURLs.includes(machine.url));
+        if (member !== undefined) await this.#call((server) => server.memberRemove(member.id), machine);
+      },
+      machine,
+      attempts,
+    );
   }
 
   /** A wish whose outcome is unknown may come true later: the machine then has to join anew. */
@@ -108,7 +150,8 @@ export class MemberAdmin {
       list = await this.#list(machine);
       await this.#options.network.queue.sleep(100);
     }
-    if (!list.some(({peerURLs}) => peerURLs.includes(machine.url))) await this.#rejoin(machine);
+    const isListed = list.some(({peerURLs}) => peerURLs.includes(machine.url));
+    if (!isListed && !this.#repairing.has(machine)) await this.#rejoin(machine);
   }
 
   async #rejoin(machine: SimulatedMember): Promise<void> {

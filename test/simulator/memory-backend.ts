@@ -14,6 +14,7 @@ import type {
   BackendOpener,
   BackendReader,
   Clock,
+  Random,
   SnapshotStream,
 } from '../../src/engine/ports.ts';
 import {exportHash, exportSnapshot} from '../../src/engine/storage/snapshot-file/image-export.ts';
@@ -364,6 +365,29 @@ export class MemoryBackendDisk implements BackendOpener {
     const image = this.#images.get(path);
     assert(image?.tables[table].records.has(toLatin1(key)) === true, 'no such record to damage');
     image.damaged.add(`${table}/${toLatin1(key)}`);
+  }
+
+  /** Damages any record of the newest image. @returns which; undefined: there is none */
+  damageAny(random: Random): string | undefined {
+    const path = this.paths().at(-1);
+    const tables = this.#images.get(path ?? '')?.tables;
+    if (path === undefined || tables === undefined) return undefined;
+    const filled = TABLES.filter((table) => tables[table].records.size > 0);
+    if (filled.length === 0) return undefined;
+    const table = filled[random.below(filled.length)];
+    const keys = tables[table].sorted();
+    const key = keys[random.below(keys.length)];
+    this.damage(path, table, fromLatin1(key));
+    return `${path}, table ${table}`;
+  }
+
+  /** The newest image is one of an earlier time. No handle is open. @returns how many commits are undone */
+  goBack(commits: number): number {
+    assert(this.#open.length === 0, 'a process uses the image');
+    const image = this.#images.get(this.paths().at(-1) ?? '');
+    const undone = Math.min(commits, image?.history.length ?? 0);
+    for (let i = 0; i < undone; i++) image?.undo();
+    return undone;
   }
 
   /** The time that a write takes. */

@@ -230,6 +230,25 @@ export class MemoryDisk implements Disk {
     for (const content of [node.current, node.durable]) content.apply({kind: 'write', position, bytes});
   }
 
+  /** The names in a folder, sorted; none when there is no such folder. For tests, outside all turns. */
+  namesIn(path: string): string[] {
+    const name = normalize(path);
+    return this.#namesIn(name);
+  }
+
+  /** A file is as it once was, durably. */
+  putBack(path: string, bytes: Uint8Array): void {
+    const node = new FileNode(bytes);
+    for (const names of [this.#names, this.#durableNames]) names.set(normalize(path), node);
+  }
+
+  /** A file, or a folder with all in it, is gone, durably. */
+  lose(path: string): void {
+    const name = normalize(path);
+    for (const names of [this.#names, this.#durableNames])
+      for (const other of [...names.keys()]) if (isIn(name, other)) names.delete(other);
+  }
+
   userPath(path: string): string {
     return `/memory/${path}`;
   }
@@ -263,8 +282,7 @@ export class MemoryDisk implements Disk {
     const name = normalize(path);
     await this.#take('list', name);
     this.#checkFolder(name, 'list');
-    const found = [...this.#names.keys()].filter((other) => other !== '.' && parentOf(other) === name);
-    return found.map((other) => other.slice(other.lastIndexOf('/') + 1)).sort();
+    return this.#namesIn(name);
   }
 
   async makeFolder(path: string): Promise<void> {
@@ -295,7 +313,7 @@ export class MemoryDisk implements Disk {
   async remove(path: string): Promise<void> {
     const name = normalize(path);
     await this.#take('remove', name);
-    const below = [...this.#names.keys()].filter((other) => other === name || other.startsWith(`${name}/`));
+    const below = [...this.#names.keys()].filter((other) => isIn(name, other));
     // The deepest first, as a recursive removal goes.
     for (const gone of below.sort().reverse())
       this.#changeNames(parentOf(gone), 'remove', [[gone, undefined]]);
@@ -312,6 +330,11 @@ export class MemoryDisk implements Disk {
   async freeBytes(): Promise<number> {
     await this.#take('freeBytes', '.');
     return this.#freeBytes();
+  }
+
+  #namesIn(folder: string): string[] {
+    const found = [...this.#names.keys()].filter((other) => other !== '.' && parentOf(other) === folder);
+    return found.map((other) => other.slice(other.lastIndexOf('/') + 1)).sort();
   }
 
   #freeBytes(): number {
@@ -458,6 +481,8 @@ function* sectorsOf(position: number, bytes: Uint8Array): Generator<{position: n
     at = end;
   }
 }
+
+const isIn = (folder: string, path: string): boolean => path === folder || path.startsWith(`${folder}/`);
 
 function parentOf(path: string): string {
   const slash = path.lastIndexOf('/');

@@ -5,12 +5,14 @@
 
 import {AssertionError, EngineError} from '../../src/engine/errors.ts';
 import type {ServerConfig} from '../../src/engine/server/server-config.ts';
+import {Casualties} from './casualties.ts';
 import {RaftRules} from './checkers/raft-rules.ts';
 import {ClientCrowd} from './client-crowd.ts';
 import {observeBy} from './cluster-observer.ts';
 import {EventQueue} from './event-queue.ts';
 import type {FaultLog} from './fault-log.ts';
 import {FaultSchedule} from './fault-schedule.ts';
+import {type FaultKind, FILE_FAULTS} from './faults/fault-kinds.ts';
 import {History} from './history.ts';
 import {Invariants} from './invariants.ts';
 import {KvModel} from './kv-model.ts';
@@ -95,6 +97,7 @@ export class SimulatedCluster {
   readonly #crowd: ClientCrowd;
   readonly #faults: FaultSchedule;
   readonly admin: MemberAdmin;
+  readonly casualties: Casualties;
   violation: Violation | undefined;
   isHealed = false;
   /** Ends of processes that a scenario expects; else they are violations. */
@@ -141,6 +144,13 @@ export class SimulatedCluster {
       onAssertion: (error) => this.#asserted(error),
       configFor: (name, others) => this.#configOf(name, others),
     });
+    this.casualties = new Casualties({
+      queue: this.queue,
+      members: this.members,
+      admin: this.admin,
+      violate,
+      lastDurable: () => this.#rules.lastDurable(),
+    });
     this.#crowd = new ClientCrowd({
       swarm: this.swarm,
       network: this.network,
@@ -157,7 +167,10 @@ export class SimulatedCluster {
     });
     this.#faults = new FaultSchedule({
       kinds:
-        this.swarm.members === 1 ? this.swarm.kinds.filter((kind) => kind !== 'syncError') : this.swarm.kinds,
+        this.swarm.members < 3
+          ? this.swarm.kinds.filter(canBeBorneByFew(this.swarm.members))
+          : this.swarm.kinds,
+      casualties: this.casualties,
       random: this.#fork(),
       network: this.network,
       members: this.members,
@@ -225,7 +238,7 @@ export class SimulatedCluster {
       await this.until(() => this.leader() !== undefined, 30_000, 'a first leader');
     this.#crowd.start();
     this.#faults.start();
-    if (this.swarm.changesMembers) void this.admin.run();
+    if (this.swarm.changesMembers && this.members.length > 1) void this.admin.run();
     await this.#untilPlayed();
     this.#crowd.leaveWatchersAlone();
     this.isHealed = true;
@@ -364,10 +377,18 @@ export class SimulatedCluster {
       seed: this.#random.below(2 ** 31),
       walSegmentBytes: this.swarm.walSegmentBytes,
       overlayBytesMax: this.swarm.overlayBytesMax,
-      observer: observeBy({invariants: this.invariants, rules: this.#rules}, (one, life, error) => {
-        this.ends.push({member: one.name, error});
-        if (error !== undefined && !life.isDoomed && !this.expectsEnds) this.#ended(one, error);
-      }),
+      observer: observeBy(
+        {
+          invariants: this.invariants,
+          rules: this.#rules,
+          opened: (one, opened) => this.casualties.opened(one, opened),
+        },
+        (one, life, error) => {
+          this.ends.push({member: one.name, error});
+          if (error === undefined || this.casualties.ended(one, error)) return;
+          if (!life.isDoomed && !this.expectsEnds) this.#ended(one, error);
+        },
+      ),
     });
     this.members.push(member);
     const random = this.#fork();
@@ -448,5 +469,9 @@ export class SimulatedCluster {
     };
   }
 }
+
+/** A lone member cannot go on after a failed sync; where there is no minority, nobody's files may be damaged. */
+const canBeBorneByFew = (members: number) => (kind: FaultKind) =>
+  !(FILE_FAULTS as readonly FaultKind[]).includes(kind) && (members > 1 || kind !== 'syncError');
 
 const urlOf = (place: number) => `http://m${place}:2380`;

@@ -48,6 +48,8 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
   #handlers: Handlers | undefined;
   #isStopped = false;
   #wanted: ReadonlySet<MemberId> = new Set();
+  /** Answers to what this process asked of URLs. */
+  readonly heard: unknown[] = [];
   /** Who holds a link to this member, or did. */
   readonly #callers = new Map<MemberId, SimulatedEndpoint>();
 
@@ -178,7 +180,12 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
         },
       });
     });
-    return asked.finally(done) as Promise<never>;
+    return asked
+      .then((answer) => {
+        this.heard.push(answer);
+        return answer;
+      })
+      .finally(done) as Promise<never>;
   }
 
   async sendSnapshot(to: MemberId, announcement: Message, chunks: AsyncIterable<Uint8Array>): Promise<void> {

@@ -93,6 +93,8 @@ export class StateMachine {
     this.members.load();
     this.alarms.load();
     this.#confState = storedConfState(this.#records);
+    // Read now, so that damage is met at the start and not when this member comes to lead.
+    this.clusterVersion();
     yield* this.mvcc.load();
     this.#effects.resume();
   }

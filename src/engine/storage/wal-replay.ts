@@ -46,7 +46,15 @@ export async function replayWal(disk: Disk, folder: string): Promise<Replay> {
   const headers = await readHeaders(disk, folder);
   const replayer = new Replayer(disk, headers);
   for (let i = 0; i < headers.length - 1; i++) await replayer.readClosed(i);
-  return await replayer.readLast();
+  const replay = await replayer.readLast();
+  checkBeginning(disk, folder, headers[0].header, replay.outline);
+  return replay;
+}
+
+/** Segments are only removed when a snapshot marker stands for all that they held. */
+function checkBeginning(disk: Disk, folder: string, first: RootedHeader, {snapshot}: LogOutline): void {
+  if (first.lastIndex <= snapshot.index) return;
+  throw corrupt(disk, `${folder}/${segmentName(first.sequence - 1)}`, 0, 'the segment is missing');
 }
 
 interface FoundSegment {
@@ -55,7 +63,7 @@ interface FoundSegment {
 }
 
 async function readHeaders(disk: Disk, folder: string): Promise<FoundSegment[]> {
-  const names = await disk.list(folder);
+  const names = (await disk.exists(folder)) ? await disk.list(folder) : [];
   const sequences = names.map(sequenceOf).filter((sequence) => sequence !== undefined);
   if (sequences.length === 0) {
     const path = disk.userPath(folder);

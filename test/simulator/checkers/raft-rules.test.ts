@@ -258,10 +258,12 @@ describe('the rules of raft', () => {
     const log = [entryOf(1, 1), entryOf(2, 1, {type: EntryType.confChange})];
     const candidate = {role: 'candidate', term: 2} as const;
     send(vote, viewOf({...candidate, commit: 1, applied: 1}, log));
-    send({...vote, type: 'preVote'}, viewOf({commit: 2, applied: 2}, log));
+    send({...vote, type: 'preVote'}, viewOf({role: 'preCandidate', commit: 2, applied: 2}, log));
     expect(found).toEqual([]);
     send(vote, viewOf({...candidate, commit: 2, applied: 1}, log));
-    send({...vote, type: 'preVote'}, viewOf({commit: 2, applied: 1}, log));
+    const preVote = {...vote, type: 'preVote'} as const;
+    send(preVote, viewOf({role: 'follower', commit: 2, applied: 1}, log));
+    send(preVote, viewOf({role: 'preCandidate', commit: 2, applied: 1}, log));
     send(vote, viewOf({...candidate, confState: confOf([2n, 3n], {learners: [1n]})}));
     expect(found).toEqual(['campaign', 'campaign', 'learner']);
   });

@@ -50,6 +50,11 @@ export class RaftRules {
     log.restart(recovered);
   }
 
+  /** The last entry that any disk has held. */
+  lastDurable(): Index {
+    return Math.max(0, ...[...this.#logs.values()].map(({lastIndex}) => lastIndex));
+  }
+
   /** A batch is about to be written. */
   appending(name: string, raft: RaftView, entries: readonly Entry[]): void {
     this.#noteLeader(raft);
@@ -100,7 +105,8 @@ export class RaftRules {
           if (isCandidateOf(raft, message.term)) this.#checkCampaign(name, raft);
           break;
         case 'preVote':
-          this.#checkCampaign(name, raft);
+          // It may have heard of a leader in the same turn.
+          if (raft.status().role === 'preCandidate') this.#checkCampaign(name, raft);
           break;
         case 'readIndexResponse':
           this.#checkReadIndex(name, raft, message.index);

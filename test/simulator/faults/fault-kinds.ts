@@ -1,5 +1,6 @@
 /** The kinds of faults, by what they strike. Each is on or off for a whole run. */
 
+import type {Casualties} from '../casualties.ts';
 import type {SeededRandom} from '../seeded-random.ts';
 import type {SimulatedMember} from '../simulated-member.ts';
 import type {SimulatedNetwork} from '../simulated-network.ts';
@@ -30,19 +31,22 @@ export const PROCESS_FAULTS = [
   'clockJump',
 ] as const;
 export const DISK_FAULTS = ['slowDisk', 'hungDisk', 'syncError', 'ioError', 'fullStore', 'fullDisk'] as const;
+export const FILE_FAULTS = ['flippedBit', 'staleFile', 'missingFile', 'wipedDisk'] as const;
 export const OPERATOR_FAULTS = ['moveLeader', 'defragment', 'campaign', 'noSpace', 'jointChange'] as const;
 
 export type NetworkFault = (typeof NETWORK_FAULTS)[number];
 export type ProcessFault = (typeof PROCESS_FAULTS)[number];
 export type DiskFault = (typeof DISK_FAULTS)[number];
+export type FileFault = (typeof FILE_FAULTS)[number];
 export type OperatorFault = (typeof OPERATOR_FAULTS)[number];
-export type FaultKind = NetworkFault | ProcessFault | DiskFault | OperatorFault;
+export type FaultKind = NetworkFault | ProcessFault | DiskFault | FileFault | OperatorFault;
 
 export const FAULT_KINDS: readonly FaultKind[] = [
   ...PROCESS_FAULTS,
   ...NETWORK_FAULTS,
   ...DISK_FAULTS,
   ...OPERATOR_FAULTS,
+  ...FILE_FAULTS,
 ];
 
 /** What a fault may touch. */
@@ -53,6 +57,7 @@ export interface FaultScene {
   /** Hosts of clients in the network. */
   readonly clients: readonly string[];
   readonly clockRateMax: number;
+  readonly casualties: Casualties;
   /** Members come and go: nobody may be made a voter again who is none by then. */
   readonly changesMembers: boolean;
   /** Runs it after this time unless all faults have ended by then; what ends with all faults is not its to do. */
@@ -60,6 +65,10 @@ export interface FaultScene {
   /** What a call into a member from outside may not throw. */
   readonly onAssertion: (error: unknown) => void;
   readonly violate: (invariant: string, detail: string) => void;
+  /** For the log of the run. */
+  readonly note: (text: string) => void;
+  /** A fault that may come late, or not at all, has struck. */
+  readonly struck: (kind: FaultKind) => void;
 }
 
 /** Whom a fault strikes, and for how long, milliseconds. */

@@ -75,12 +75,13 @@ function changeJointly(scene: FaultScene): void {
 }
 
 function jointSteps(
-  {random, changesMembers}: FaultScene,
+  {random, changesMembers, casualties}: FaultScene,
   {voters, learners}: {readonly voters: readonly MemberId[]; readonly learners: readonly MemberId[]},
 ): readonly ConfChangeStep[] {
   const [first, ...others] = voters;
-  // Where members come and go, and with two, everybody stays what it is.
-  if (changesMembers || voters.length < (learners.length > 0 ? 1 : 3)) return stepsOf(voters, 'update');
+  // Where members come and go or are damaged, and with two, everybody stays what it is.
+  if (changesMembers || !casualties.areNone || voters.length < (learners.length > 0 ? 1 : 3))
+    return stepsOf(voters, 'update');
   if (learners.length > 0) return [...stepsOf(learners, 'addVoter'), ...stepsOf([first], 'update')];
   // A minority becomes learners, so that those who are left have a quorum whatever is down.
   const start = random.below(others.length);

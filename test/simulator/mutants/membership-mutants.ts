@@ -51,7 +51,6 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     id: 'wiped-member-returns',
     bug: '19 (etcd 14143, nats 7567)',
     what: 'a member whose disk was wiped starts anew under its old id',
-    needs: 'a disk that is wiped behind the cluster’s back',
     changes: [
       {
         file: 'server/bootstrap.ts',
@@ -59,13 +58,20 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
         replace: 'if (known === known) continue;',
       },
     ],
-    by: [...SPLIT, 'exactly once', 'members stay up'],
+    swarm: {kinds: ['wipedDisk', 'kill'], members: 3},
+    by: [...SPLIT, 'exactly once', 'members stay up', 'refusal'],
   },
   {
     id: 'doubt-ignored',
     bug: '19 (etcd 14143)',
     what: 'a member that may have lost the end of its log votes and acknowledges as if it had not',
-    needs: 'bits that rot in the last batch of a log',
+    swarm: {
+      kinds: ['flippedBit', 'isolate', 'kill', 'halves'],
+      members: 3,
+      faultPauseMsMax: 300,
+      clientPauseMsMax: 5,
+      clients: 8,
+    },
     changes: [
       {
         file: 'server/open-member.ts',

@@ -216,7 +216,13 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     id: 'cuts-a-batch-that-rotted',
     bug: '34 (etcd 6191, 11488)',
     what: 'a damaged batch at the end is cut off, whatever may have been acknowledged with it',
-    needs: 'bits that rot in the last batch of a log',
+    swarm: {
+      kinds: ['flippedBit', 'isolate', 'kill', 'halves'],
+      members: 3,
+      faultPauseMsMax: 300,
+      clientPauseMsMax: 5,
+      clients: 8,
+    },
     changes: [
       {
         file: 'storage/wal-tail.ts',

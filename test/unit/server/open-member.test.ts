@@ -141,6 +141,16 @@ describe('opening a member', () => {
     expect(filesOpen).toBe(0);
   });
 
+  it('Ensure that a start meets damage in what it needs only later, too.', async () => {
+    const first = await open();
+    const version = Buffer.from('clusterVersion');
+    first.store.put('cluster', version, Buffer.from('3.6.0'));
+    await storeAt(first, {index: 1, term: 1});
+    await close(first);
+    images.damage(images.paths()[0], 'cluster', version);
+    expect(await failureOf(open())).toMatchObject({code: 'storeCorrupt'});
+  });
+
   it('Ensure that damage is told with what this member can do about it, alone and among others.', async () => {
     for (const others of [0, 1]) {
       disk = new MemoryDisk({turn: () => undefined});

@@ -216,6 +216,32 @@ describe('the log under damage', () => {
     expect((await failureOf(openWal(mixed, true))).code).toBe('walCorrupt');
   });
 
+  it('Ensure that a missing beginning is corruption, unless a snapshot stands for it; so is a missing folder.', async () => {
+    const disk = new MemoryDisk();
+    const wal = await createWal(disk, 2048);
+    for (let i = 1; i <= 6; i++) {
+      await wal.append({entries: [entry(i, 1, Buffer.alloc(900, i))], hardState: undefined, sync: true});
+    }
+    const missing = disk.copy();
+    await missing.remove(FIRST);
+    expect(await failureOf(openWal(missing, true))).toMatchObject({
+      code: 'walCorrupt',
+      path: `/memory/${FIRST}`,
+      detail: 'the segment is missing',
+    });
+    await wal.append({entries: [], hardState: undefined, snapshot: {index: 6, term: 1}, sync: true});
+    const spared = disk.copy();
+    await spared.remove(FIRST);
+    expect((await openWal(spared, true)).contents.snapshot).toEqual({index: 6, term: 1});
+    const gone = disk.copy();
+    await gone.remove('wal');
+    expect(await failureOf(openWal(gone, true))).toMatchObject({
+      code: 'walCorrupt',
+      path: '/memory/wal',
+      detail: 'the log has no segment',
+    });
+  });
+
   it('Ensure that a format from the future is refused as such.', async () => {
     const {disk} = await makeImage(LASTS[0][1], {cleanStop: true});
     const header = Buffer.from(disk.bytesOf(SECOND).subarray(0, SEGMENT_HEADER_BYTES));

@@ -1,0 +1,158 @@
+/**
+ * Members whose files were meddled with: who may be struck, when one has got over it, and what may become of it. At
+ * most a minority of the voters may be damaged at once, else what was acknowledged may be gone for good, and nobody
+ * promises otherwise. A damaged member either comes up, and is sound again when it has caught up, or refuses to start
+ * with words for its operator, who takes it out of the cluster and lets it join anew.
+ */
+
+import {EngineError, type EngineErrorCode} from '../../src/engine/errors.ts';
+import {EntryType} from '../../src/engine/raft/message.ts';
+import type {OpenedMember} from '../../src/engine/server/open-member.ts';
+import type {PeerAnswer} from '../../src/engine/server/peer-call.ts';
+import type {EventQueue} from './event-queue.ts';
+import type {Violate} from './history.ts';
+import type {MemberAdmin} from './member-admin.ts';
+import type {SimulatedMember} from './simulated-member.ts';
+
+export interface CasualtiesOptions {
+  readonly queue: EventQueue;
+  readonly members: readonly SimulatedMember[];
+  readonly admin: MemberAdmin;
+  readonly violate: Violate;
+  /** The last entry that any member's disk has held. */
+  readonly lastDurable: () => number;
+}
+
+interface Damage {
+  /** All that it had is gone. */
+  readonly isWiped: boolean;
+  /** Processes that were begun before it. */
+  readonly lives: number;
+  /** A leader has brought back what was lost when the member's commit index has come so far. */
+  readonly untilIndex: number;
+}
+
+/** What a member that is damaged, or was wiped, may end with. */
+const REFUSALS = new Set<EngineErrorCode>([
+  'walCorrupt',
+  'storeCorrupt',
+  'markerCorrupt',
+  'dataDirUnusable',
+  'formatUnsupported',
+  'clusterMismatch',
+]);
+/** Between two looks at who has got over it, milliseconds. */
+const LOOK_MS = 200;
+
+export class Casualties {
+  readonly #options: CasualtiesOptions;
+  readonly #damaged = new Map<SimulatedMember, Damage>();
+
+  constructor(options: CasualtiesOptions) {
+    this.#options = options;
+  }
+
+  get areNone(): boolean {
+    return this.#damaged.size === 0;
+  }
+
+  /**
+   * Whether the cluster can bear the loss of this member's files: it must be able to take the member out, whatever
+   * it finds at its next start. So nobody else is down, and no change of the configuration is on its way.
+   */
+  mayStrike(member: SimulatedMember): boolean {
+    const {members, admin} = this.#options;
+    if (this.#damaged.has(member) || !admin.isIdle) return false;
+    const conf = members.find(({replica}) => replica?.loop.isLeader)?.replica?.loop.status().confState;
+    if (conf === undefined || conf.voters.length !== members.length || conf.votersOutgoing.length > 0)
+      return false;
+    if (2 * (this.#damaged.size + 1) >= members.length) return false;
+    return members.every((one) => this.#damaged.has(one) || isSettled(one));
+  }
+
+  /** Its files are no longer as its processes left them. `isWiped`: nothing is there any more. */
+  struck(member: SimulatedMember, {isWiped}: {readonly isWiped: boolean} = {isWiped: false}): void {
+    member.isDamaged = true;
+    const {queue, lastDurable} = this.#options;
+    if (this.#damaged.size === 0) queue.after(LOOK_MS, () => this.#look());
+    this.#damaged.set(member, {isWiped, lives: member.lives, untilIndex: lastDurable()});
+  }
+
+  /**
+   * A process has opened its data dir. One with an empty disk must not when somebody tells it that it had started
+   * before. When nobody does, it cannot know that it is no founder: that ends here, for what it goes on to break was
+   * promised by nobody.
+   */
+  opened(member: SimulatedMember, {identity}: OpenedMember): void {
+    const damage = this.#damaged.get(member);
+    const {life} = member;
+    if (damage?.isWiped !== true || !member.isDamaged || life === undefined) return;
+    const answers = life.network.heard as readonly Partial<PeerAnswer & {type: 'cluster'}>[];
+    const knows = answers.some(({members}) =>
+      members?.some(({id, name}) => id === identity.memberId && name !== ''),
+    );
+    if (knows) {
+      this.#options.violate(
+        'refusal',
+        `${member.name} starts anew, though it was told that it had started before`,
+      );
+      return;
+    }
+    // Not from within its own start.
+    this.#options.queue.after(0, () => {
+      if (member.life === life) member.kill({landed: false});
+    });
+    void this.#repair(member);
+  }
+
+  /** A process ended by itself. @returns whether that is what a damaged member should do */
+  ended(member: SimulatedMember, error: unknown): boolean {
+    // As soon as the cluster has let go of it, it is damaged no more.
+    if (!member.isDamaged || !(error instanceof EngineError)) return false;
+    if (!REFUSALS.has(error.code)) return false;
+    this.#checkWords(member, error);
+    void this.#repair(member);
+    return true;
+  }
+
+  async #repair(member: SimulatedMember): Promise<void> {
+    await this.#options.admin.repair(member);
+    this.#damaged.delete(member);
+  }
+
+  /** All faults end: what is damaged and has not been noticed yet is to be noticed now. */
+  heal(): void {
+    for (const [member, {lives}] of this.#damaged)
+      if (member.isUp && member.lives === lives) member.kill({landed: false});
+  }
+
+  /** A damaged log or store is told with what to do about it: this member has others to learn from. */
+  #checkWords({name}: SimulatedMember, error: EngineError): void {
+    const {failure} = error;
+    if (failure.code !== 'walCorrupt' && failure.code !== 'storeCorrupt') return;
+    if (failure.path === '' || (failure.remedy !== undefined && failure.remedy !== 'rejoin'))
+      this.#options.violate('refusal', `${name} does not say what to do: ${error.message}`);
+  }
+
+  #look(): void {
+    for (const [member, {lives, untilIndex}] of this.#damaged) {
+      const {life} = member;
+      if (life === undefined || life.number <= lives || !life.isPublished) continue;
+      const {commit, probation} = life.opened?.raft.status() ?? {commit: 0, probation: 1};
+      if (probation > 0 || commit < untilIndex) continue;
+      member.isDamaged = false;
+      this.#damaged.delete(member);
+    }
+    if (this.#damaged.size > 0) this.#options.queue.after(LOOK_MS, () => this.#look());
+  }
+}
+
+/** It runs, and no change of the configuration waits in its log. */
+function isSettled({life}: SimulatedMember): boolean {
+  const raft = life?.opened?.raft;
+  if (life === undefined || raft === undefined || !life.isPublished || life.isStopping) return false;
+  if (life.clock.isPaused) return false;
+  const {applied, firstIndex, lastIndex} = raft.status();
+  const from = Math.max(applied + 1, firstIndex);
+  return from > lastIndex || raft.entries(from, lastIndex).every(({type}) => type !== EntryType.confChange);
+}
