@@ -109,7 +109,10 @@ export class SimulatedCluster {
     this.#random = new SeededRandom(options.seed * 7919 + 1);
     this.trace = new Trace(() => this.queue.nowMs);
     this.trace.listener = options.listener;
-    this.swarm = {...drawSwarm(this.#random), ...options.overrides};
+    this.swarm = {
+      ...drawSwarm(this.#random, new SeededRandom(options.seed * 7919 + 2)),
+      ...options.overrides,
+    };
     const violate = (invariant: string, detail: string) => this.violate(invariant, detail);
     this.network = new SimulatedNetwork(this.queue, this.#fork());
     this.history = new History({

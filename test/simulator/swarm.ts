@@ -1,6 +1,6 @@
 /** What a seed decides once for its run: size, rhythm and bounds of a cluster, and which kinds of faults it suffers. */
 
-import {FAULT_KINDS, type FaultKind} from './faults/fault-kinds.ts';
+import {ADDED_FAULTS, type FaultKind, FIRST_FAULTS} from './faults/fault-kinds.ts';
 import type {SeededRandom} from './seeded-random.ts';
 
 export interface Swarm {
@@ -29,7 +29,8 @@ export interface Swarm {
   readonly overlayBytesMax?: number | undefined;
 }
 
-export function drawSwarm(random: SeededRandom): Swarm {
+/** `added`: another stream, for kinds of faults that came later, so that a seed stays what it was but for them. */
+export function drawSwarm(random: SeededRandom, added: SeededRandom): Swarm {
   const pick = <T>(...choices: T[]): T => choices[random.below(choices.length)];
   const electionMs = pick(300, 1_000);
   const members = pick(1, 1, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 6, 7, 7);
@@ -52,13 +53,13 @@ export function drawSwarm(random: SeededRandom): Swarm {
     faultPauseMsMax: pick(300, 1_000, 3_000),
     clockRateMax: pick(1.0001, 1.02, 1.2),
     changesMembers: members > 1 && random.below(3) === 0,
-    kinds,
+    kinds: [...kinds, ...ADDED_FAULTS.filter(() => added.below(5) < 2)],
     quotaBytes: kinds.includes('noSpace') ? pick(0, 30_000, 100_000) : 0,
   };
 }
 
 /** Never none at all: what goes wrong without any fault goes wrong between two of them as well. */
 function drawKinds(random: SeededRandom): FaultKind[] {
-  const kinds = FAULT_KINDS.filter(() => random.below(5) < 2);
-  return kinds.length > 0 ? kinds : [FAULT_KINDS[random.below(FAULT_KINDS.length)]];
+  const kinds = FIRST_FAULTS.filter(() => random.below(5) < 2);
+  return kinds.length > 0 ? kinds : [FIRST_FAULTS[random.below(FIRST_FAULTS.length)]];
 }

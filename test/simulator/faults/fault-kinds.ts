@@ -41,13 +41,15 @@ export type FileFault = (typeof FILE_FAULTS)[number];
 export type OperatorFault = (typeof OPERATOR_FAULTS)[number];
 export type FaultKind = NetworkFault | ProcessFault | DiskFault | FileFault | OperatorFault;
 
-export const FAULT_KINDS: readonly FaultKind[] = [
+/** Those that swarms have always had. */
+export const FIRST_FAULTS: readonly FaultKind[] = [
   ...PROCESS_FAULTS,
   ...NETWORK_FAULTS,
   ...DISK_FAULTS,
   ...OPERATOR_FAULTS,
-  ...FILE_FAULTS,
 ];
+export const ADDED_FAULTS: readonly FaultKind[] = FILE_FAULTS;
+export const FAULT_KINDS: readonly FaultKind[] = [...FIRST_FAULTS, ...ADDED_FAULTS];
 
 /** What a fault may touch. */
 export interface FaultScene {
