@@ -1,10 +1,11 @@
-/** A bit flipped at each byte of log, marker and image: a share of what `npm run crash` does. */
+/** A bit flipped at each byte of log, marker, snapshot file and image: a share of what `npm run crash` does. */
 
 import {describe, expect, it, vi} from 'vitest';
 import {EngineError} from '../../src/engine/errors.ts';
 import {readStateImage} from '../../src/engine/storage/state-image.ts';
 import {SeededRandom} from '../simulator/seeded-random.ts';
 import {flipEverywhere} from './flip-everywhere.ts';
+import {flipSnapshots} from './flip-snapshots.ts';
 import {FOUNDER, passingClock} from './member-world.ts';
 import {RecordingBackends} from './recording-backend.ts';
 import {donorImage, WORKLOADS} from './workloads.ts';
@@ -23,6 +24,16 @@ describe('a flipped bit in the files', () => {
       expect(report.starts).toBeGreaterThan(100);
     });
   }
+});
+
+describe('a flipped bit in a snapshot file', () => {
+  it('Ensure that status and restore refuse it with file, place and command.', async () => {
+    const report = await flipSnapshots({seed: 1, every: 61});
+    expect(report.flips).toBeGreaterThan(500);
+    // Most of what is in it is records, and room.
+    expect(report.placed).toBeGreaterThan(10);
+    expect(report.placed).toBeLessThan(report.flips);
+  });
 });
 
 describe('a flipped bit in an image on its way', () => {

@@ -3,7 +3,7 @@
  * line of counts for each workload; it ends at the first thing that is wrong, with the place.
  *
  * Parts: images (power failures on the recorded disk), errors (failing calls of the disk), system (of the system
- * below it), bits (flipped in log and marker), store (flipped in LMDB's file), process (power failures under a real
+ * below it), bits (flipped in log and marker), snapshots (flipped in a snapshot file), store (flipped in LMDB's file), process (power failures under a real
  * process), calls (failing calls of a real process), kills (the backend under kill -9).
  */
 
@@ -14,6 +14,7 @@ import {runFlags} from '../runners/run-flags.ts';
 import {crashEverywhere} from './enumerate.ts';
 import {failEverywhere} from './fail-everywhere.ts';
 import {flipEverywhere} from './flip-everywhere.ts';
+import {flipSnapshots} from './flip-snapshots.ts';
 import {crashProcess} from './process/crash-process.ts';
 import {failProcess} from './process/fail-process.ts';
 import {flipStore} from './process/flip-store.ts';
@@ -37,6 +38,9 @@ const PARTS: Readonly<Record<string, () => AsyncGenerator<unknown>>> = {
   async *bits() {
     for (const workload of WORKLOADS)
       yield flipEverywhere(workload, {length, seed, zeroStep: 1, startEvery: 100});
+  },
+  async *snapshots() {
+    yield flipSnapshots({seed, every: 1});
   },
   async *store() {
     const report = await flipStore({flips: values.flips, seed});

@@ -1,5 +1,6 @@
 /** What a member does while its disk is recorded: six stories that between them take every way of writing. */
 
+import type {Backend} from '../../src/engine/ports.ts';
 import type {Command} from '../../src/engine/state-machine/command.ts';
 import {writeStateImage} from '../../src/engine/storage/state-image.ts';
 import type {AppliedMark, Index} from '../../src/engine/types.ts';
@@ -182,8 +183,8 @@ interface DonorImage {
   readonly hashes: ReadonlyMap<Index, number>;
 }
 
-/** Another member that has come to `index`, and its image as often as it is asked for. */
-export async function donorImage(birth: Birth, index: Index): Promise<() => DonorImage> {
+/** The store of another member that has come to `index`. */
+export async function donorStore(birth: Birth, index: Index): Promise<Backend> {
   const recorder = new Recorder();
   const machine = recordedMachine(new MemoryDisk(), recorder);
   const rig = new MemberRig(machine, recorder, birth);
@@ -192,7 +193,12 @@ export async function donorImage(birth: Birth, index: Index): Promise<() => Dono
   rig.apply(index);
   await rig.flush();
   await rig.stop();
-  const store = await machine.stores.open('store/1');
+  return machine.stores.open('store/1');
+}
+
+/** Another member that has come to `index`, and its image as often as it is asked for. */
+export async function donorImage(birth: Birth, index: Index): Promise<() => DonorImage> {
+  const store = await donorStore(birth, index);
   const mark = store.applied();
   if (mark === undefined || mark.index !== index)
     throw new Error('the donor has not come as far as it should');

@@ -16,6 +16,7 @@ import {CommandError, ExitCode} from './exit.ts';
 import {ProgressBar} from './progress-bar.ts';
 import {openReadOnly} from './read-only-file.ts';
 import type {Terminal} from './terminal.ts';
+import {orUnsound} from './unsound-snapshot.ts';
 
 export interface RestoreFileOptions {
   readonly path: string;
@@ -81,9 +82,7 @@ async function restore(
 function explained(error: unknown, {path, config}: RestoreFileOptions): unknown {
   if (!(error instanceof EngineError)) return error;
   const {failure} = error;
-  if (failure.code === 'snapshotInvalid') {
-    return new CommandError(ExitCode.error, `${path} is not a sound snapshot: ${failure.detail}`, error);
-  }
+  if (failure.code === 'snapshotInvalid') return orUnsound(error, path);
   if (failure.code === 'dataDirUnusable' || failure.code === 'dataDirOfEtcd') {
     const detail = failure.code === 'dataDirUnusable' ? failure.detail : 'it holds the data of an etcd';
     const line = `data-dir "${config.dataDir}" not empty or could not be read: ${detail}`;

@@ -1,10 +1,9 @@
-import {EngineError} from '../../engine/errors.ts';
 import type {SnapshotStatus} from '../../engine/storage/snapshot-file/snapshot-status.ts';
 import {argument, KvdCommand} from '../_shared/command.ts';
-import {badArguments, CommandError, ExitCode} from '../_shared/exit.ts';
+import {badArguments} from '../_shared/exit.ts';
 import {GLOBAL_FLAGS} from '../_shared/global-flags.ts';
 import {parseFormat, requireLook, show} from '../_shared/printer.ts';
-import {openReadOnly} from '../_shared/read-only-file.ts';
+import {readStatus} from '../_shared/status-file.ts';
 import {snapshotStatusView} from '../_shared/views/maintenance.ts';
 import {textOf} from '../_shared/words.ts';
 
@@ -32,27 +31,5 @@ export default class SnapshotFileStatus extends KvdCommand<SnapshotStatus> {
 
   print(status: SnapshotStatus): Promise<void> {
     return show(snapshotStatusView, status, {format: this.#format, hex: false}, this.terminal);
-  }
-}
-
-/** @throws CommandError when there is no such file, or it is damaged */
-async function readStatus(path: string): Promise<SnapshotStatus> {
-  const [{SnapshotFile}, {readSnapshotStatus}, {createSha256}, {NodeClock}] = await Promise.all([
-    import('../../engine/storage/snapshot-file/snapshot-file.ts'),
-    import('../../engine/storage/snapshot-file/snapshot-status.ts'),
-    import('../../engine/io/digest.ts'),
-    import('../../engine/io/clock.ts'),
-  ]);
-  const file = await openReadOnly(path);
-  try {
-    const snapshot = await SnapshotFile.open(file);
-    // A copy of a database has no digest; etcdctl takes those, too.
-    if (snapshot.hasDigest) await snapshot.verifyDigest({sha256: createSha256, clock: new NodeClock()});
-    return await readSnapshotStatus(snapshot);
-  } catch (error) {
-    if (!(error instanceof EngineError) || error.failure.code !== 'snapshotInvalid') throw error;
-    throw new CommandError(ExitCode.error, `${path} is not a sound snapshot: ${error.failure.detail}`, error);
-  } finally {
-    await file.close();
   }
 }

@@ -40,11 +40,11 @@ interface Branch {
   readonly before: Buffer | undefined;
 }
 
-/** @throws EngineError `snapshotInvalid` */
-export function readBucketRoot(value: Buffer): BucketRoot {
-  if (value.length < BUCKET_HEADER_BYTES) throw invalid(`a bucket's header of ${value.length} bytes`);
+/** @throws EngineError `snapshotInvalid`, of which `fail` tells the place */
+export function readBucketRoot(value: Buffer, fail: Fail): BucketRoot {
+  if (value.length < BUCKET_HEADER_BYTES) throw fail(`a bucket's header of ${value.length} bytes`);
   const page = value.readBigUInt64LE(0);
-  if (page > BigInt(Number.MAX_SAFE_INTEGER)) throw invalid(`a bucket's root at page ${page}`);
+  if (page > BigInt(Number.MAX_SAFE_INTEGER)) throw fail(`a bucket's root at page ${page}`);
   const inline = page === 0n ? value.subarray(BUCKET_HEADER_BYTES) : undefined;
   return {page: Number(page), inline};
 }

@@ -53,7 +53,7 @@ export class PageReader {
   /** @throws EngineError `snapshotInvalid` for anything but a branch or leaf that is where it says it is */
   async run(page: number): Promise<PageRun> {
     if (page < 2 || page >= this.#pageCount) {
-      throw invalid(`page ${page} is referred to, but the file has pages 2 to ${this.#pageCount - 1}`);
+      throw this.invalidPage(page, `it is referred to, but the file has pages 2 to ${this.#pageCount - 1}`);
     }
     const header = readPageHeader(await this.#read(page * this.#pageBytes, this.#pageBytes));
     if (header.id !== BigInt(page)) throw this.invalidPage(page, `it says that it is page ${header.id}`);

@@ -3,6 +3,7 @@
  * whatever its size, and damage of any kind ends in `snapshotInvalid` with the place, never in a crash or a hang.
  */
 
+import {EngineError} from '../../errors.ts';
 import {asBuffer, toLatin1} from '../../lib/bytes.ts';
 import {SNAPSHOT_READ_AHEAD_BYTES} from '../../limits.ts';
 import type {Clock, Digest} from '../../ports.ts';
@@ -110,7 +111,25 @@ export class SnapshotFile {
     }
     const found = asBuffer(digest.finish()).toString('hex');
     const stored = asBuffer(await this.#file.read(this.#databaseBytes, DIGEST_BYTES)).toString('hex');
-    if (found !== stored) throw invalid(`its SHA-256 digest is ${stored}, but its bytes give ${found}`);
+    if (found === stored) return;
+    const last = this.#databaseBytes + DIGEST_BYTES - 1;
+    const place = await this.#damage();
+    throw invalid(
+      `something between byte 0 and byte ${last} has changed since it was saved${place}: ` +
+        `its SHA-256 digest is ${stored}, but its bytes give ${found}`,
+    );
+  }
+
+  /** @returns what its structure shows of a damage; empty: nothing, it is in the records themselves */
+  async #damage(): Promise<string> {
+    try {
+      await this.check();
+      return '';
+    } catch (error) {
+      if (error instanceof EngineError && error.failure.code === 'snapshotInvalid')
+        return ` (${error.failure.detail})`;
+      throw error;
+    }
   }
 
   /**
@@ -121,7 +140,7 @@ export class SnapshotFile {
     for (const root of this.#buckets.values()) {
       const pages = new PageReader(this.#file, this.#meta);
       for await (const elements of walkBucket(pages, root)) {
-        for (const {isBucket, value} of elements) if (isBucket) readBucketRoot(value);
+        for (const {isBucket, value} of elements) if (isBucket) readBucketRoot(value, invalid);
       }
     }
   }
@@ -152,11 +171,15 @@ async function chooseMeta(file: RandomAccess, databaseBytes: number): Promise<Me
 async function readBuckets(file: RandomAccess, meta: Meta): Promise<Map<string, BucketRoot>> {
   const buckets = new Map<string, BucketRoot>();
   const root: BucketRoot = {page: meta.rootPage, inline: undefined};
-  for await (const elements of walkBucket(new PageReader(file, meta), root)) {
+  const pages = new PageReader(file, meta);
+  for await (const elements of walkBucket(pages, root)) {
     for (const {key, value, isBucket} of elements) {
       if (!isBucket) continue;
       // The value is a view of what the reader read last; a bucket in place is kept.
-      buckets.set(toLatin1(key), readBucketRoot(Buffer.from(value)));
+      buckets.set(
+        toLatin1(key),
+        readBucketRoot(Buffer.from(value), (detail) => pages.invalidPage(meta.rootPage, detail)),
+      );
       if (buckets.size > BUCKETS_MAX) throw invalid('it has more buckets than any etcd makes');
     }
   }
