@@ -4,6 +4,7 @@
  * nothing is held. A campaign: HTTP2_FUZZ_CONNECTIONS=1000000 npx vitest run test/unit/http2/server-fuzz.test.ts
  */
 
+import {createServer} from 'node:http';
 import {gzipSync} from 'node:zlib';
 import {describe, expect, it, vi} from 'vitest';
 import type {Logger} from '../../../src/engine/ports.ts';
@@ -92,6 +93,26 @@ const methods: GrpcMethod[] = [
 const ZIPPED = [1_000, 60_000, 1_000_000].map((bytes) => gzipSync(Buffer.alloc(bytes)));
 const PATHS = [...methods.map(({path}) => path), '/s/none', '/x', 'bad'];
 
+/** Takes the requests that are no gRPC; no port leads to it. */
+const http = createServer((request, response) => {
+  request.on('error', () => undefined);
+  if (request.url === '/x') {
+    // Before the request has ended.
+    response.end('x');
+    return;
+  }
+  let bytes = 0;
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+  });
+  request.on('end', () => response.end(request.url === '/s/large' ? Buffer.alloc(200_000) : String(bytes)));
+});
+/** What HTTP/1.1 has no words for, and what only looks like it. */
+const ODD_METHODS = ['GET', 'HEAD', 'OPTIONS', 'DELETE', 'CONNECT', 'G ET', 'get', ''];
+const ODD_PATHS = ['/a b', '/\x7f', '*', '', '//', '/ä', '/s/large', 'http://x/'];
+const ODD_NAMES = ['constructor', '__proto__', 'trailer', 'host', 'expect', 'content-length', 'cookie', 'te'];
+const ODD_VALUES = ['', '5', '100-continue', 'a\tb', 'a\x01b', 'trailers', 'x'.repeat(300)];
+
 function contextOf(): ServerContext {
   return {
     methods: new Map(methods.map((method) => [method.path, method])),
@@ -103,7 +124,7 @@ function contextOf(): ServerContext {
         throw new GrpcError(GrpcStatus.unauthenticated, 'who?');
     },
     keepAlive: {minTimeMs: 0, intervalMs: 0, timeoutMs: 0},
-    http: undefined,
+    http,
     deadlines: new Deadlines(),
     clientsPoll: new EagerPoll(0),
     budget: {heldBytes: 0, orphans: 0},
@@ -118,9 +139,12 @@ class Client {
   readonly #encoder = new HpackEncoder(4096);
   #nextId = 1;
   readonly #open: number[] = [];
+  /** It mostly asks for what is no gRPC. */
+  readonly #isPlain: boolean;
 
   constructor(seed: number) {
     this.#random = randomOf(seed);
+    this.#isPlain = this.#random(4) === 0;
   }
 
   /** The bytes of the whole life, in the pieces in which they arrive. */
@@ -206,7 +230,21 @@ class Client {
     );
   }
 
+  #plainBlock(): Buffer {
+    const random = this.#random;
+    const encoder = this.#encoder;
+    const oneOf = (values: readonly string[]) => values[random(values.length)];
+    encoder.begin();
+    encoder.add(':method', random(4) === 0 ? oneOf(ODD_METHODS) : 'POST', 'index');
+    encoder.add(':scheme', 'http', 'index');
+    encoder.add(':path', oneOf(random(4) === 0 ? ODD_PATHS : PATHS), 'index');
+    if (random(2) === 0) encoder.add(':authority', random(6) === 0 ? oneOf(ODD_VALUES) : 'h', 'index');
+    for (let i = random(4); i > 0; i--) encoder.add(oneOf(ODD_NAMES), oneOf(ODD_VALUES), 'plain');
+    return Buffer.from(encoder.end());
+  }
+
   #block(): Buffer {
+    if (this.#isPlain && this.#random(3) !== 0) return this.#plainBlock();
     const random = this.#random;
     const encoder = this.#encoder;
     encoder.begin();
