@@ -33,6 +33,8 @@ export interface FlipReport {
 export interface FlipOptions {
   readonly length: number;
   readonly seed: number;
+  /** Of the log's bytes, every so many-th, chosen by seed; 1: each. */
+  readonly every: number;
   /** Of zeros that nothing was written over yet, every so many-th byte; 1: each. */
   readonly zeroStep: number;
   /** A whole member is started for every so many-th flip; the log alone is opened for each. */
@@ -54,7 +56,8 @@ export async function flipEverywhere(workload: Workload, options: FlipOptions): 
   for (const [path, bytes] of image.files) {
     report.bytes += bytes.length;
     const end = writtenEnd(bytes);
-    for (let at = 0; at < bytes.length; at += at < end + 64 ? 1 : options.zeroStep) {
+    const step = path.startsWith('wal/') ? options.every : 1;
+    for (let at = options.seed % step; at < bytes.length; at += at < end + 64 ? step : options.zeroStep) {
       const bit = random.below(8);
       const damaged = Buffer.from(bytes);
       damaged[at] ^= 1 << bit;

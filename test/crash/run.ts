@@ -37,7 +37,7 @@ const PARTS: Readonly<Record<string, () => AsyncGenerator<unknown>>> = {
   },
   async *bits() {
     for (const workload of WORKLOADS)
-      yield flipEverywhere(workload, {length, seed, zeroStep: 1, startEvery: 100});
+      yield flipEverywhere(workload, {length, seed, every: 1, zeroStep: 1, startEvery: 100});
   },
   async *snapshots() {
     yield flipSnapshots({seed, every: 1});
