@@ -11,6 +11,8 @@ import {PeerRelay} from './peer-relay.ts';
 
 /** A member's disk: in memory, as far as it is used. */
 const DISK_BYTES = 2 ** 31;
+/** All members start at once, maybe on a busy machine. */
+const START_MS = 120_000;
 /** Two readings of a clock lie some time apart. */
 const CLOCK_ROUNDING_MS = 1_000;
 const CLOCK = resolve(import.meta.dirname, 'jumping-clock.mjs');
@@ -55,7 +57,7 @@ export class ChaosCluster {
       for (const [n, {options}] of members.entries())
         await cluster.relay.open({port: ports[3 * n + 2], to: options.name, targetPort: options.peerPort});
       for (const member of members) member.spawn();
-      await Promise.all(members.map((member) => member.ready()));
+      await Promise.all(members.map((member) => member.ready(START_MS)));
       await cluster.#learnNames();
     } catch (error) {
       await cluster.destroy();
