@@ -98,7 +98,6 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'learner-counts',
-    fastSeeds: 40,
     bug: '25 (etcd 3.5.20)',
     what: "a learner's copy counts for a commit",
     changes: [

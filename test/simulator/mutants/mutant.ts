@@ -56,6 +56,7 @@ export const SINGLE_FAULTS: Partial<Swarm> = {
   electionMs: 300,
   heartbeatMs: 30,
   clients: 6,
+  requestsAtOnce: 1,
   clientPauseMsMax: 200,
 };
 

@@ -137,15 +137,16 @@ export const STATE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'watch-not-told-of-snapshot',
-    fastSeeds: 40,
     bug: '49 (etcd 15271)',
     what: 'watchers are not told that a snapshot took the place of the store',
     changes: [{file: 'server/snapshot-installer.ts', find: '    watchHub.restored();\n', replace: ''}],
     swarm: {
       ...SINGLE_FAULTS,
       members: 3,
+      clients: 4,
       watchers: 5,
       kinds: ['isolate'],
+      faultPauseMsMax: 3_000,
       snapshotCount: 5,
       catchupEntries: 1,
     },

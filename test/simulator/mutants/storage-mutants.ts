@@ -234,7 +234,6 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'snapshot-with-announced-configuration',
-    fastSeeds: 40,
     bug: '21 (raft 370, 442)',
     what: 'a snapshot carries the configuration from when it was announced, not its own',
     changes: [
@@ -247,7 +246,9 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     swarm: {
       ...SINGLE_FAULTS,
       members: 5,
+      clients: 4,
       kinds: ['jointChange', 'isolate', 'slowDisk'],
+      faultPauseMsMax: 300,
       changesMembers: false,
       snapshotCount: 5,
       catchupEntries: 1,
@@ -258,6 +259,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     id: 'image-behind-chosen',
     bug: '45 (etcd 14246)',
     what: 'a start takes the store with the highest number, not the one that is furthest',
+    needs: 'the log cut above an image under way, and a crash between its arrival and its removal',
     changes: [
       {
         file: 'storage/store-folder.ts',
