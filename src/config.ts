@@ -178,14 +178,24 @@ function fileText(key: string, value: unknown, path: string): string {
   if (typeof value === 'number' && SETTINGS[KEY_BY_FLAG.get(key) as SettingKey]?.unit === 'duration') {
     return `${value}ns`;
   }
+  const text = scalarText(value);
+  if (text !== undefined) return text;
+  if (LEGACY_FLAGS.has(key)) {
+    const parts = Object.entries(value as object).map(([name, part]) => [name, scalarText(part)] as const);
+    const used = parts.filter(([name, part]) => part === undefined || !asksForNothing(name, part));
+    return used.map(([name, part]) => `${name}=${part ?? '…'}`).join(',');
+  }
+  throw invalid(`${key} in ${path}: must be a text or a number`);
+}
+
+/** Of a list, its items; undefined: there is more to it than that. */
+function scalarText(value: unknown): string | undefined {
+  if (value === null) return '';
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean')
     return String(value);
-  if (Array.isArray(value)) return value.join(',');
-  const used = Object.entries(value as object).filter(([name, part]) => {
-    return part !== null && !asksForNothing(name, String(part));
-  });
-  if (LEGACY_FLAGS.has(key)) return used.map(([name, part]) => `${name}=${String(part)}`).join(',');
-  throw invalid(`${key} in ${path}: must be a text or a number`);
+  if (!Array.isArray(value)) return undefined;
+  const items = value.map((item) => (Array.isArray(item) ? undefined : scalarText(item)));
+  return items.includes(undefined) ? undefined : items.join(',');
 }
 
 /** Adds `values`, which win over what is there. Legacy names are warned of or refused. */

@@ -11,7 +11,8 @@ const NANOSECONDS: Readonly<Record<string, number>> = {
   h: 3600e9,
 };
 
-const PART = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/gy;
+/** Digits are taken in one way only: a long number without a unit is refused at once. */
+const PART = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/gy;
 
 /** @returns milliseconds (a fraction below one), or undefined when `text` is no duration; "0" needs no unit */
 export function parseDurationMs(text: string): number | undefined {

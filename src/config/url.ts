@@ -18,7 +18,7 @@ export function parseEndpointUrl(url: string): Endpoint | string {
   const [, scheme, rest] = SHAPE.exec(url) ?? [];
   if (scheme === undefined || rest === undefined) return 'it must begin with http://, https:// or unix://';
   if (scheme.startsWith('unix')) {
-    return rest === ''
+    return rest === '' || rest === '/' || rest.includes('\0')
       ? 'the path of the socket is missing'
       : {kind: 'unix', tls: scheme === 'unixs', path: rest};
   }

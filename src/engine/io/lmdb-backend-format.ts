@@ -12,6 +12,7 @@
 
 import {assert} from '../errors.ts';
 import {crc32c} from '../lib/crc32c.ts';
+import {isCount, isObject} from '../lib/plain-data.ts';
 import {BACKEND_KEY_BYTES_MAX, BACKEND_VALUE_BYTES_MAX} from '../limits.ts';
 import {type AppliedMark, TABLES} from '../types.ts';
 
@@ -62,15 +63,25 @@ export function decodeImageState(
   const checksum = Buffer.from(sealed.subarray(length)).readUInt32LE(0);
   if (recordChecksum(IMAGE_SEED, IMAGE_KEY, text) !== checksum)
     return {damage: 'the image record has a wrong checksum'};
-  const {format, index, term, hash, counts} = JSON.parse(text.toString()) as {
-    format: number;
-    index: number;
-    term: number;
-    hash: number;
-    counts: Record<string, number>;
-  };
+  const fields = parsed(text.toString());
+  if (!isObject(fields) || typeof fields.format !== 'number')
+    return {damage: 'the image record has no format'};
+  const {format, index, term, hash, counts} = fields;
   if (format !== IMAGE_FORMAT) return {format};
-  return {applied: {index, term, hash}, counts: TABLES.map((table) => counts[table] ?? 0)};
+  const found = isObject(counts) ? TABLES.map((table) => counts[table] ?? 0) : [];
+  if (!isCount(index) || !isCount(term) || !isCount(hash) || found.length === 0 || !found.every(isCount)) {
+    return {damage: 'the image record does not say what the image holds'};
+  }
+  return {applied: {index, term, hash}, counts: found};
+}
+
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    // The caller says that it is damaged.
+    return undefined;
+  }
 }
 
 /** Bytes that a change takes up packed. */

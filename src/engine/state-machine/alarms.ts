@@ -90,7 +90,8 @@ function encodeAlarm({memberId, alarm}: Alarm): Uint8Array {
   return bytes;
 }
 
-function decodeAlarm(key: Uint8Array): Alarm {
+/** The alarm that a record's key names. @throws EngineError storeCorrupt */
+export function decodeAlarm(key: Uint8Array): Alarm {
   const reader = new ByteReader(key);
   let memberId: MemberId = 0n;
   let alarm = 0;

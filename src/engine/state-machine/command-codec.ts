@@ -68,6 +68,7 @@ export function decodeProposal(payload: Uint8Array): Proposal {
     if (type === undefined) throw unsupported('command', kind, `1 to ${TYPES.size}`);
     const proposer = reader.uint64();
     const requestId = reader.float64();
+    if (!Number.isSafeInteger(requestId)) throw new DamagedBytesError('no request id', reader.position);
     const command = readCommand(reader, type, kind);
     if (reader.remaining > 0) throw new DamagedBytesError('bytes left over', reader.position);
     return {proposer, requestId, command};

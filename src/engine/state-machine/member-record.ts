@@ -6,6 +6,7 @@
 import {EngineError} from '../errors.ts';
 import {fromLatin1} from '../lib/bytes.ts';
 import {hex64} from '../lib/hex64.ts';
+import {isObject, isTextList} from '../lib/plain-data.ts';
 import type {Member, MemberId} from '../types.ts';
 
 /** Who decides; the same shape as raft's, which this layer does not know. */
@@ -45,10 +46,9 @@ export function decodeMember(value: Uint8Array): Member {
   // A quoted name followed by a colon cannot stand inside a JSON string: its quotes would be escaped.
   const json = parseJson(text(value).replace(/"id"\s*:\s*(\d+)/, '"id":"$1"'), 'members');
   const {id, name = '', peerURLs, clientURLs, isLearner = false} = json;
-  const isSound = typeof id === 'string' && typeof name === 'string' && typeof isLearner === 'boolean';
-  if (!isSound) throw corruptJson('members');
+  if (typeof name !== 'string' || typeof isLearner !== 'boolean') throw corruptJson('members');
   return {
-    id: BigInt.asUintN(64, BigInt(id)),
+    id: idOf(id, 'members'),
     name,
     peerURLs: stringList(peerURLs, 'members'),
     clientURLs: stringList(clientURLs, 'members'),
@@ -83,7 +83,7 @@ export function storedConfState(records: {
 /** @throws EngineError storeCorrupt */
 export function decodeConfState(value: Uint8Array): ConfState {
   const json = parseJson(text(value).replace(/\d+/g, '"$&"'), 'meta');
-  const ids = (list: unknown) => stringList(list, 'meta').map((id) => BigInt(id));
+  const ids = (list: unknown) => stringList(list, 'meta').map((id) => idOf(id, 'meta'));
   return {
     voters: ids(json.voters),
     votersOutgoing: ids(json.voters_outgoing),
@@ -97,18 +97,28 @@ function text(value: Uint8Array): string {
   return Buffer.from(value.buffer, value.byteOffset, value.length).toString('utf8');
 }
 
-function parseJson(json: string, path: string): Record<string, unknown> {
+function parseJson(json: string, path: string): Readonly<Record<string, unknown>> {
+  let value: unknown;
   try {
-    return JSON.parse(json);
+    value = JSON.parse(json);
   } catch (error) {
     throw new EngineError({code: 'storeCorrupt', path, detail: 'not JSON'}, error);
   }
+  if (!isObject(value)) throw corruptJson(path);
+  return value;
+}
+
+/** A quoted number. */
+function idOf(text: unknown, path: string): MemberId {
+  const id = typeof text === 'string' && /^[0-9]{1,20}$/.test(text) ? BigInt(text) : undefined;
+  if (id === undefined || id !== BigInt.asUintN(64, id)) throw corruptJson(path);
+  return id;
 }
 
 /** Absent and null count as empty, as Go writes a nil list. */
-function stringList(list: unknown, path: string): string[] {
+function stringList(list: unknown, path: string): readonly string[] {
   if (list === undefined || list === null) return [];
-  if (!Array.isArray(list) || !list.every((item) => typeof item === 'string')) throw corruptJson(path);
+  if (!isTextList(list)) throw corruptJson(path);
   return list;
 }
 

@@ -14,6 +14,7 @@ import {assert, EngineError} from '../errors.ts';
 import {asBuffer} from '../lib/bytes.ts';
 import {crc32c} from '../lib/crc32c.ts';
 import {hex64} from '../lib/hex64.ts';
+import {isObject, parseHex64} from '../lib/plain-data.ts';
 import type {Disk, Logger} from '../ports.ts';
 import type {ClusterId, MemberId} from '../types.ts';
 
@@ -178,16 +179,17 @@ function decodeMarker(bytes: Uint8Array, path: string): DataDirMarker {
     const found = isIntact ? String(format) : `${format} (or a damaged marker)`;
     throw new EngineError({code: 'formatUnsupported', path, found, supported: String(DATA_DIR_FORMAT)});
   }
+  const corrupt = (detail: string) => new EngineError({code: 'markerCorrupt', path, offset: 0, detail});
   if (!isIntact || fields === undefined) {
-    const detail = 'the marker, which says whose this folder is, has a wrong checksum';
-    throw new EngineError({code: 'markerCorrupt', path, offset: 0, detail});
+    throw corrupt('the marker, which says whose this folder is, has a wrong checksum');
   }
-  return {
-    clusterId: BigInt(`0x${fields.clusterId}`),
-    memberId: BigInt(`0x${fields.memberId}`),
-    madeBy: String(fields.madeBy),
-    isRestored: fields.isRestored === true,
-  };
+  const clusterId = parseHex64(fields.clusterId);
+  const memberId = parseHex64(fields.memberId);
+  if (format !== DATA_DIR_FORMAT || clusterId === undefined || memberId === undefined) {
+    throw corrupt('the marker does not say whose this folder is');
+  }
+  const madeBy = typeof fields.madeBy === 'string' ? fields.madeBy : '';
+  return {clusterId, memberId, madeBy, isRestored: fields.isRestored === true};
 }
 
 /** Only the number of the format is damaged. */
@@ -199,10 +201,10 @@ function checksum(line: string): string {
   return `crc32c ${crc32c(Buffer.from(line, 'utf8')).toString(16).padStart(8, '0')}`;
 }
 
-function parseObject(line: string): Record<string, unknown> | undefined {
+function parseObject(line: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(line);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined;
+    return isObject(value) ? value : undefined;
   } catch {
     // Not JSON is the same finding as damaged JSON: the caller reports it.
     return undefined;

@@ -12,6 +12,7 @@
 import {assert, EngineError} from '../errors.ts';
 import {compareBytes} from '../lib/bytes.ts';
 import {crc32c} from '../lib/crc32c.ts';
+import {isCount, isObject} from '../lib/plain-data.ts';
 import {BACKEND_KEY_BYTES_MAX, PEER_SNAPSHOT_CHUNK_BYTES, STATE_IMAGE_COMMIT_BYTES} from '../limits.ts';
 import type {Backend, BackendReader, Clock} from '../ports.ts';
 import {type AppliedMark, TABLES, type Table} from '../types.ts';
@@ -216,7 +217,8 @@ class Filler {
   }
 
   #takeEnd(payload: Buffer): void {
-    const {records} = parseJson(payload) as {records: unknown};
+    const end = parseJson(payload);
+    const records = isObject(end) && isCount(end.records) ? end.records : undefined;
     if (records !== this.#records)
       throw invalid(`the stream has ${this.#records} records, its end says ${records}`);
     for (const [number, [table, count]] of this.#header!.tables.entries()) {
@@ -228,17 +230,29 @@ class Filler {
 }
 
 function parseHeader(payload: Buffer): Header {
-  const header = parseJson(payload) as Header;
-  if (header.name !== NAME) throw invalid('this is no state image');
-  if (header.format !== FORMAT) throw invalid(`format ${header.format}, supported is ${FORMAT}`);
-  if (!Array.isArray(header.tables)) throw invalid('the header has no tables');
-  const unknown = header.tables.find(([table]) => !TABLES.includes(table));
-  if (unknown !== undefined) throw invalid(`unknown table ${unknown[0]}`);
-  const {index, term, hash} = header.applied;
-  const isWhole =
-    Number.isSafeInteger(index) && index > 0 && Number.isSafeInteger(term) && hash >>> 0 === hash;
+  const header = parseJson(payload);
+  if (!isObject(header) || header.name !== NAME) throw invalid('this is no state image');
+  const {format, applied} = header;
+  if (format !== FORMAT)
+    throw invalid(`format ${isCount(format) ? format : 'unknown'}, supported is ${FORMAT}`);
+  const tables = parseTables(header.tables);
+  const {index, term, hash} = isObject(applied) ? applied : {};
+  const isWhole = isCount(index) && index > 0 && isCount(term) && isCount(hash) && hash >>> 0 === hash;
   if (!isWhole) throw invalid('the header has no mark');
-  return header;
+  return {name: NAME, format: FORMAT, applied: {index, term, hash}, tables};
+}
+
+function parseTables(list: unknown): [Table, number][] {
+  if (!Array.isArray(list)) throw invalid('the header has no tables');
+  const seen = new Set<unknown>();
+  return list.map((item: unknown): [Table, number] => {
+    const [name, count] = Array.isArray(item) ? item : [];
+    const table = TABLES.find((known) => known === name);
+    if (table === undefined) throw invalid(`unknown table ${typeof name === 'string' ? name : ''}`);
+    if (seen.has(table) || !isCount(count)) throw invalid(`table ${table} comes twice, or without its count`);
+    seen.add(table);
+    return [table, count];
+  });
 }
 
 function parseJson(payload: Buffer): unknown {

@@ -102,6 +102,12 @@ export function decodeSegmentHeader(bytes: Buffer, path: string): RootedHeader {
     throw new EngineError({code: 'formatUnsupported', path, found, supported: String(WAL_VERSION)});
   }
   if (!isIntact) throw corrupt('the checksum of the header is wrong');
+  const header = readHeader(bytes, seed);
+  if (!isPossible(header)) throw corrupt('the header says what no log writes');
+  return header;
+}
+
+function readHeader(bytes: Buffer, seed: number): RootedHeader {
   return {
     sequence: readSafeInteger(bytes, 16),
     segmentBytes: readSafeInteger(bytes, 24),
@@ -118,4 +124,28 @@ export function decodeSegmentHeader(bytes: Buffer, path: string): RootedHeader {
     doubtfulIndex: readSafeInteger(bytes, 112),
     seed,
   };
+}
+
+/** What {@link encodeSegmentHeader} asserts. */
+function isPossible(header: SegmentHeader): boolean {
+  const {sequence, segmentBytes, previousEnd, lastIndex, hardState, snapshot, doubtfulIndex} = header;
+  const {term, vote, commit} = hardState;
+  const counts = [
+    sequence,
+    segmentBytes,
+    previousEnd,
+    lastIndex,
+    term,
+    commit,
+    snapshot.index,
+    snapshot.term,
+  ];
+  return (
+    [...counts, doubtfulIndex].every(Number.isSafeInteger) &&
+    sequence >= 1 &&
+    segmentBytes > SEGMENT_HEADER_BYTES &&
+    (sequence === 1) === (previousEnd === 0) &&
+    snapshot.index <= lastIndex &&
+    (vote === 0n || term > 0)
+  );
 }

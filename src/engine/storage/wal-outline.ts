@@ -46,33 +46,41 @@ export class LogOutline {
     return this.termAt(marker.index) !== marker.term;
   }
 
-  takeSnapshot(marker: SnapshotMarker, options: {readonly discards: boolean}): void {
-    assert(marker.index >= this.#snapshot.index, 'a snapshot marker goes back');
-    assert(marker.index > 0 && marker.term > 0, 'a snapshot marker names an entry');
+  /** @returns why no log goes on like that; then nothing was taken */
+  takeSnapshot(marker: SnapshotMarker, options: {readonly discards: boolean}): string | undefined {
+    if (marker.index < this.#snapshot.index) return 'a snapshot marker goes back';
+    if (marker.index === 0 || marker.term === 0) return 'a snapshot marker names no entry';
     if (options.discards) {
       this.#runs.length = 0;
       this.#lastIndex = marker.index;
     } else {
-      assert(marker.index <= this.#lastIndex, 'a snapshot marker that keeps the log lies in it');
+      if (marker.index > this.#lastIndex) return 'a snapshot marker that keeps the log lies behind it';
+      if ((this.termAt(marker.index) ?? marker.term) !== marker.term)
+        return 'a snapshot marker contradicts the log';
     }
     this.#snapshot = {index: marker.index, term: marker.term};
+    return undefined;
   }
 
-  /** The first entry may overwrite what is there; then everything behind it is gone. */
-  takeEntries(entries: readonly Entry[]): void {
-    if (entries.length === 0) return;
+  /**
+   * The first entry may overwrite what is there; then everything behind it is gone.
+   * @returns why no log goes on like that; then this outline is of no use any more
+   */
+  takeEntries(entries: readonly Entry[]): string | undefined {
+    if (entries.length === 0) return undefined;
     const first = entries[0].index;
-    assert(first > this.#snapshot.index, 'entries overwrite what a snapshot stands for');
-    assert(first <= this.#lastIndex + 1, 'entries leave a gap in the log');
+    if (first <= this.#snapshot.index) return 'entries overwrite what a snapshot stands for';
+    if (first > this.#lastIndex + 1) return 'entries leave a gap in the log';
     while (this.#runs.length > 0 && this.#runs[this.#runs.length - 1].firstIndex >= first) this.#runs.pop();
     for (let i = 0; i < entries.length; i++) {
       const {index, term} = entries[i];
-      assert(index === first + i, 'entries follow each other');
+      if (index !== first + i) return 'entries do not follow each other';
       const last = this.#runs[this.#runs.length - 1];
       if (last?.term === term) continue;
-      assert(term > 0 && (last === undefined || term > last.term), 'terms ascend along the log');
+      if (term === 0 || (last !== undefined && term < last.term)) return 'terms fall along the log';
       this.#runs.push({term, firstIndex: index});
     }
     this.#lastIndex = entries[entries.length - 1].index;
+    return undefined;
   }
 }

@@ -92,6 +92,7 @@ export function readRecords(source: Buffer): BatchContents | undefined {
     const payloadAt = at + RECORD_HEADER_BYTES;
     at = payloadAt + align8(payloadBytes);
     if (payloadBytes > WAL_RECORD_BYTES_MAX || at > source.length) return undefined;
+    if (!Number.isSafeInteger(first) || !Number.isSafeInteger(second)) return undefined;
     if (kind === Kind.entry) {
       if (subtype !== EntryType.normal && subtype !== EntryType.confChange) return undefined;
       const payload = source.subarray(payloadAt, payloadAt + payloadBytes);

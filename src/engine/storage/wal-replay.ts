@@ -143,6 +143,7 @@ class Replayer {
       const isFirstBatch = this.#lastBatchOffset === undefined;
       const verdict = judgeTail({bytes, offset, seed: header.seed, isFirstBatch});
       if (verdict.kind === 'corrupt') throw corrupt(this.#disk, path, offset, verdict.detail);
+      this.#requireBeginning();
       return {
         segments: this.#segments,
         lastHeader: header,
@@ -213,7 +214,8 @@ class Replayer {
     const contents = readRecords(body);
     const {path} = this.#segments[this.#segments.length - 1];
     if (contents === undefined) throw corrupt(this.#disk, path, offset, 'a batch holds what is no record');
-    this.#takeContents(contents);
+    const flaw = this.#takeContents(contents);
+    if (flaw !== undefined) throw corrupt(this.#disk, path, offset, flaw);
     if (header.lastIndex !== this.#outline.lastIndex) {
       throw corrupt(this.#disk, path, offset, 'a batch does not lead to the index that it names');
     }
@@ -222,15 +224,18 @@ class Replayer {
     this.#lastBatchOffset = offset;
   }
 
-  #takeContents({snapshot, entries, hardState, cleanStop}: BatchContents): void {
+  /** @returns what is wrong with them: their checksum is right, so a bug or another program wrote them */
+  #takeContents({snapshot, entries, hardState, cleanStop}: BatchContents): string | undefined {
     const segment = this.#segments[this.#segments.length - 1];
     if (snapshot !== undefined) {
-      this.#outline.takeSnapshot(snapshot, {discards: snapshot.discards});
+      const flaw = this.#outline.takeSnapshot(snapshot, {discards: snapshot.discards});
+      if (flaw !== undefined) return flaw;
       if (snapshot.discards) this.#entries = [];
       segment.highestIndex = Math.max(segment.highestIndex, snapshot.index);
     }
     if (entries.length > 0) {
-      this.#outline.takeEntries(entries);
+      const flaw = this.#outline.takeEntries(entries);
+      if (flaw !== undefined) return flaw;
       this.#cutEntries(entries[0].index);
       for (const entry of entries) this.#entries.push(entry);
       segment.highestIndex = Math.max(segment.highestIndex, this.#outline.lastIndex);
@@ -243,6 +248,16 @@ class Replayer {
       'and agree on the last term',
     );
     this.#cleanStop = cleanStop;
+    return undefined;
+  }
+
+  /** What lies before the first entry is what the marker stands for. */
+  #requireBeginning(): void {
+    const {snapshot, lastIndex} = this.#outline;
+    const first = this.#entries.at(0)?.index ?? lastIndex + 1;
+    if (first <= snapshot.index + 1) return;
+    const detail = `the log begins at index ${first}, its snapshot ends at ${snapshot.index}`;
+    throw corrupt(this.#disk, this.#segments[0].path, 0, detail);
   }
 
   /** Removes the entries from `index` on. */

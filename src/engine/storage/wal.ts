@@ -326,12 +326,14 @@ export class Wal {
   /** Before the write: what the log will hold. */
   #take(contents: BatchContents) {
     const {snapshot, entries, hardState} = contents;
-    if (snapshot !== undefined) this.#outline.takeSnapshot(snapshot, {discards: snapshot.discards});
+    if (snapshot !== undefined) {
+      requireSound(this.#outline.takeSnapshot(snapshot, {discards: snapshot.discards}));
+    }
     if (entries.length > 0) {
       // On a member that lost its tail, committed entries come a second time: behind what it still has.
       const committed = Math.min(this.#hardState.commit, this.#outline.lastIndex);
       assert(entries[0].index > committed, 'entries overwrite what is committed');
-      this.#outline.takeEntries(entries);
+      requireSound(this.#outline.takeEntries(entries));
     }
     const {term} = hardState ?? this.#hardState;
     const carriesLog = snapshot !== undefined || entries.length > 0;
@@ -462,4 +464,9 @@ function newestEntries(entries: readonly Entry[]): readonly Entry[] {
     newest.push(entry);
   }
   return newest;
+}
+
+/** Raft hands over nothing that no log goes on with. */
+function requireSound(flaw: string | undefined): void {
+  assert(flaw === undefined, flaw ?? 'the batch is sound');
 }

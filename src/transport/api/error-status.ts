@@ -102,15 +102,22 @@ const STATUS: Readonly<Record<EngineErrorCode, Row>> = {
 
 /** What goes onto the wire for an engine failure. */
 export function statusOf(code: EngineErrorCode): {readonly status: GrpcStatus; readonly message: string} {
-  const [status, message] = STATUS[code];
+  const [status, message] = rowOf(code);
   return {status, message};
+}
+
+/** A member of a newer version may have refused what this one passed on. */
+function rowOf(code: EngineErrorCode): Row {
+  return Object.hasOwn(STATUS, code)
+    ? STATUS[code]
+    : [unknown, 'kvd: refused by a member of another version'];
 }
 
 /** The error to throw from a handler for whatever came up. A broken invariant ends the process instead. */
 export function toGrpcError(thrown: unknown): GrpcError {
   if (thrown instanceof GrpcError) return thrown;
   if (thrown instanceof EngineError) {
-    const [status, message] = STATUS[thrown.code];
+    const [status, message] = rowOf(thrown.code);
     return new GrpcError(status, message, thrown);
   }
   if (thrown instanceof AssertionError) {

@@ -13,6 +13,7 @@
 
 import {Packr} from 'msgpackr';
 import {EngineError, type EngineFailure} from '../../engine/errors.ts';
+import {isObject, isTextList} from '../../engine/lib/plain-data.ts';
 import {MalformedFrameError} from './message-codec.ts';
 
 const FRAME = {messages: 0, call: 1, answer: 2, failure: 3} as const;
@@ -85,12 +86,16 @@ function callId(value: unknown): number {
   return value;
 }
 
-/** A code that this version does not know is kept: it is for the edge to say that it means nothing to it. */
+/**
+ * A code that this version does not know is kept: it is for the edge to say that it means nothing to it. Of its data,
+ * what can be shown is.
+ */
 export function readFailure(value: unknown): EngineFailure {
-  if (typeof value !== 'object' || value === null || !('code' in value) || typeof value.code !== 'string') {
+  if (!isObject(value) || typeof value.code !== 'string') {
     throw new MalformedFrameError('a failure without a code');
   }
-  return value as EngineFailure;
+  const isShown = (part: unknown) => typeof part !== 'object' || isTextList(part);
+  return Object.fromEntries(Object.entries(value).filter(([, part]) => isShown(part))) as EngineFailure;
 }
 
 /** What an error looks like to the member that asked. */

@@ -11,6 +11,7 @@
  */
 
 import {assert} from '../../engine/errors.ts';
+import {isCount, isUint64} from '../../engine/lib/plain-data.ts';
 import type {ConfState, Entry, EntryType, Message, SnapshotMeta} from '../../engine/raft/message.ts';
 import type {MemberId} from '../../engine/types.ts';
 
@@ -250,14 +251,12 @@ function decodeMeta(fields: readonly unknown[]): SnapshotMeta {
 }
 
 function count(value: unknown): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
-    throw new MalformedFrameError('a count was expected');
-  }
+  if (!isCount(value)) throw new MalformedFrameError('a count was expected');
   return value;
 }
 
 function id(value: unknown): MemberId {
-  if (typeof value !== 'bigint' || value < 0n) throw new MalformedFrameError('an id was expected');
+  if (!isUint64(value)) throw new MalformedFrameError('an id was expected');
   return value;
 }
 

@@ -30,7 +30,9 @@ export function parsePeerUrl(text: string): PeerUrl {
 }
 
 function parseHostPort(text: string): {host: string; port: number} {
-  const match = /^https?:\/\/(?:\[([0-9a-fA-F:.%a-z]+)\]|([^/?#:@\s[\]]*)):([0-9]{1,5})(\/?)$/.exec(text);
+  const match = /^https?:\/\/(?:\[([0-9a-fA-F:.]+(?:%[\w.-]+)?)\]|([^/?#:@\s[\]]*)):([0-9]{1,5})(\/?)$/.exec(
+    text,
+  );
   if (match === null) throw invalid(text, 'it must be scheme://host:port with nothing behind');
   const host = match[1] ?? match[2];
   const port = Number(match[3]);

@@ -12,6 +12,7 @@
 import type {WebSocket} from 'ws';
 import {EngineError, type EngineFailure} from '../../engine/errors.ts';
 import {crc32c} from '../../engine/lib/crc32c.ts';
+import {isCount, isObject} from '../../engine/lib/plain-data.ts';
 import {PEER_SOCKET_BYTES_MAX} from '../../engine/limits.ts';
 import type {Clock} from '../../engine/ports.ts';
 import {packValue, readFailure} from './frame-codec.ts';
@@ -27,10 +28,11 @@ export type SnapshotControl =
 export function readControl(data: Buffer): SnapshotControl | undefined {
   try {
     const value: unknown = JSON.parse(data.toString('utf8'));
-    if (typeof value !== 'object' || value === null || !('type' in value)) return undefined;
-    if (value.type === 'failed' && 'failure' in value)
-      return {type: 'failed', failure: readFailure(value.failure)};
-    return value as SnapshotControl;
+    if (!isObject(value)) return undefined;
+    const {type, bytes, crc, failure} = value;
+    if (type === 'failed') return {type, failure: readFailure(failure)};
+    if (type === 'end') return isCount(bytes) && isCount(crc) ? {type, bytes, crc} : undefined;
+    return type === 'working' || type === 'taken' ? {type} : undefined;
   } catch {
     return undefined;
   }

@@ -136,6 +136,19 @@ describe('config', () => {
     expect(warnings.every((warning) => /^[a-z-]+ in kvd.yml has no effect: /.test(warning))).toBe(true);
   });
 
+  it.each<[string, unknown]>([
+    ['name', [{toString: 1}]],
+    ['name', {toString: 1, valueOf: 1}],
+    ['initial-cluster', [['a=http://a:1']]],
+  ])('Ensure that %s as something that is no text is refused in words.', (key, value) => {
+    expect(refusal({file: {[key]: value}})).toBe(`${key} in kvd.yml: must be a text or a number`);
+  });
+
+  it('Ensure that what a setting without effect holds is never looked into.', () => {
+    const {warnings} = parse({file: {'socket-options': {a: {toString: 1}, b: [1, 2]}}});
+    expect(warnings).toEqual([expect.stringContaining('socket-options in kvd.yml has no effect')]);
+  });
+
   it('Ensure that the file to read is named by flag, then KVD_*, then ETCD_*.', () => {
     const environment = {ETCD_CONFIG_FILE: 'e', KVD_CONFIG_FILE: 'k'};
     expect(configFilePath({flags: new Map([['config-file', 'f']]), environment})).toBe('f');

@@ -33,4 +33,10 @@ describe('duration', () => {
   ])('Ensure that %d ms is written as Go writes it.', (milliseconds, text) => {
     expect(formatDuration(milliseconds)).toBe(text);
   });
+
+  it('Ensure that a very long number without a unit is refused at once.', () => {
+    const before = process.cpuUsage();
+    expect(parseDurationMs('1'.repeat(120_000))).toBeUndefined();
+    expect(process.cpuUsage(before).user).toBeLessThan(2_000_000);
+  });
 });

@@ -16,6 +16,7 @@ import {StoreFolder} from '../../../src/engine/storage/store-folder.ts';
 import {Wal} from '../../../src/engine/storage/wal.ts';
 import {MemoryBackendDisk} from '../../simulator/memory-backend.ts';
 import {MemoryDisk} from '../../simulator/memory-disk.ts';
+import {bucketAt, fileWith, item, leaf} from './foreign-file.ts';
 import {fileOf, History, SampleStore, sha1, snapshotOf} from './snapshot-samples.ts';
 
 const URLS = {a: ['http://a:2380'], b: ['http://b:2380', 'http://b:2390'], c: ['http://c:2380']};
@@ -136,6 +137,14 @@ describe('restoring a snapshot', () => {
     const options = await optionsFor(await sample(), changes);
     await expect(restoreSnapshot(ports, options)).rejects.toThrow(text);
     if (await ports.disk.exists('.')) expect(await ports.disk.list('.')).toEqual([]);
+  });
+
+  it('Ensure that an alarm that no member could read is refused, not restored.', async () => {
+    const ports = makePorts();
+    const alarm = {key: 'alarm', value: bucketAt(0, leaf(0, [item('\xff', '')])), isBucket: true};
+    await expect(restoreSnapshot(ports, await optionsFor(fileWith(4096, [alarm])))).rejects.toMatchObject({
+      code: 'snapshotInvalid',
+    });
   });
 
   it('Ensure that progress is told and ends with all records.', async () => {

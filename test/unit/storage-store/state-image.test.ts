@@ -1,4 +1,5 @@
 import {describe, expect, it} from 'vitest';
+import {crc32c} from '../../../src/engine/lib/crc32c.ts';
 import {readStateImage, writeStateImage} from '../../../src/engine/storage/state-image.ts';
 import {TABLES} from '../../../src/engine/types.ts';
 import {bytes, codeOf, markAt, read, StoreWorld} from './store-world.ts';
@@ -130,6 +131,25 @@ describe('state image', () => {
     await refused(Buffer.concat([chunks[0], chunks[2], chunks[1], ...chunks.slice(3)]));
     await refused(Buffer.concat([stream, chunks[1]]));
     await refused(Buffer.concat(chunks.slice(1)));
+  });
+
+  it.each([
+    'null',
+    '[]',
+    '{"name":"kvd state image","format":1,"tables":[]}',
+    '{"name":"kvd state image","format":1,"applied":{"index":1,"term":1,"hash":1},"tables":[5]}',
+    '{"name":"kvd state image","format":1,"applied":{"index":1,"term":-1,"hash":1},"tables":[]}',
+    '{"name":"kvd state image","format":1,"applied":{"index":1,"term":1,"hash":1},"tables":[["key",0],["key",0]]}',
+    '{"name":"kvd state image","format":{"toString":1}}',
+  ])('Ensure that the header %s is refused though its checksum is right.', async (json) => {
+    const world = new StoreWorld(1);
+    const target = await world.run(world.disk.open('target'));
+    const payload = Buffer.concat([Buffer.from([1]), Buffer.from(json)]);
+    const head = Buffer.alloc(8);
+    head.writeUInt32LE(payload.length, 0);
+    head.writeUInt32LE(crc32c(payload), 4);
+    const stream = Buffer.concat([head, payload]);
+    expect(await codeOf(world.run(readStateImage(pieces(stream, 50), target)))).toBe('snapshotInvalid');
   });
 
   it('Ensure that a failing link and a full disk are passed on as they are.', async () => {

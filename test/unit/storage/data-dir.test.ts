@@ -8,6 +8,7 @@ import type {EngineError} from '../../../src/engine/errors.ts';
 import {NodeDisk} from '../../../src/engine/io/disk.ts';
 import {lockFolder} from '../../../src/engine/io/folder-lock.ts';
 import {silentLogger} from '../../../src/engine/io/logger.ts';
+import {crc32c} from '../../../src/engine/lib/crc32c.ts';
 import type {Disk} from '../../../src/engine/ports.ts';
 import {DataDir} from '../../../src/engine/storage/data-dir.ts';
 import {anyCrash, loseUnsynced, MemoryDisk} from '../../simulator/memory-disk.ts';
@@ -136,6 +137,18 @@ describe('the data folder', () => {
     const disk = await made();
     disk.tamper('KVD', 0, Buffer.from('{"format":2,"whatever":true}\n'));
     expect(await failureOf(open(disk))).toMatchObject({code: 'formatUnsupported', supported: '1'});
+  });
+
+  it.each([
+    '{"format":1}',
+    '{"format":1,"clusterId":"x","memberId":"1"}',
+    '{"clusterId":"1","memberId":"1"}',
+    '[]',
+  ])('Ensure that the marker %s is refused though its checksum is right.', async (line) => {
+    const disk = new MemoryDisk();
+    const checksum = crc32c(Buffer.from(line)).toString(16).padStart(8, '0');
+    await writeFile(disk, 'KVD', `${line}\ncrc32c ${checksum}\n`);
+    expect(await failureOf(open(disk))).toMatchObject({code: 'markerCorrupt', offset: 0});
   });
 
   it('Ensure that a failed opening gives the lock back.', async () => {

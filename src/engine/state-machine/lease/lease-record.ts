@@ -66,7 +66,9 @@ export function decodeLease(key: Uint8Array, value: Uint8Array): LeaseRecord {
   if (key.length !== 8 || new ByteReader(key).uint64() !== BigInt.asUintN(64, id)) {
     throw corruptLease(`lease ${id} stands under another key`);
   }
-  return {id, ttlSeconds, remainingTtlSeconds};
+  if (id === 0n) throw corruptLease('a lease has the id that means none');
+  // Of other programs' stores: no more is left than there was.
+  return {id, ttlSeconds, remainingTtlSeconds: Math.min(remainingTtlSeconds, ttlSeconds)};
 }
 
 function corruptLease(detail: string): EngineError {

@@ -18,7 +18,7 @@ import type {KeyValueReader} from './key-value-reader.ts';
 import {encodeTombstoneKey} from './key-value-record.ts';
 import {type PendingDeletion, rankOf} from './pending-deletions.ts';
 import {INDEX_STEPS_PER_KEY} from './range.ts';
-import {decodeRevision, encodeRevision, encodeTombstoneRevision} from './revision.ts';
+import {decodeRevision, encodeRevision, encodeTombstoneRevision, isTombstone} from './revision.ts';
 import type {TextRange} from './text-range.ts';
 
 const NAME = 'pendingDeletion/';
@@ -84,7 +84,9 @@ export class DeletionSettler {
     const {index} = this.#reader;
     index.deletions.clear();
     for (const [key, value] of [...this.#effects.records.range('kvd', NAMES)]) {
-      const revision = decodeRevision(key.subarray(NAME.length)).main;
+      const revisionKey = key.subarray(NAME.length);
+      if (isTombstone(revisionKey)) throw corruptDeletion('a deletion that is to come has come');
+      const revision = decodeRevision(revisionKey).main;
       const {range, count} = decodeDeletion(value);
       const deletion = unlisted(range, revision, count);
       yield* this.#list(deletion);

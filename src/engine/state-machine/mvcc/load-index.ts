@@ -7,6 +7,9 @@ import type {KeyValueReader} from './key-value-reader.ts';
 import {decodeKeyValue} from './key-value-record.ts';
 import {corruptRecord, decodeRevision, isTombstone} from './revision.ts';
 
+/** The index complements them, as numbers of 32 bits. No entry makes nearly as many changes. */
+const SUB_REVISION_MAX = 2 ** 31 - 1;
+
 export interface LoadedIndex {
   /** 0: there are no records. */
   readonly lastRevision: number;
@@ -26,6 +29,7 @@ export function* loadIndex(reader: KeyValueReader): Generator<undefined, LoadedI
     if (main < lastRevision || (main === lastRevision && sub <= lastSub)) {
       throw corruptRecord(`revision ${main}.${sub} stands behind ${lastRevision}.${lastSub}`);
     }
+    if (sub > SUB_REVISION_MAX) throw corruptRecord(`revision ${main}.${sub} is one of too many at once`);
     lastRevision = main;
     lastSub = sub;
     loadRecord(reader, record, {main, sub}, leaseOfKey);

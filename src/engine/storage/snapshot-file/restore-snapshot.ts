@@ -13,6 +13,7 @@ import {assert, EngineError} from '../../errors.ts';
 import {fromLatin1} from '../../lib/bytes.ts';
 import {BACKEND_KEY_BYTES_MAX, BACKEND_VALUE_BYTES_MAX, STATE_IMAGE_COMMIT_BYTES} from '../../limits.ts';
 import type {Backend, BackendOpener, Clock, Disk, Logger, Metrics} from '../../ports.ts';
+import {decodeAlarm} from '../../state-machine/alarms.ts';
 import {decodeLease} from '../../state-machine/lease/lease-record.ts';
 import {
   CONF_STATE_KEY,
@@ -258,6 +259,7 @@ class Filler {
     }
     orInvalid(bucket, () => {
       if (bucket === 'lease') decodeLease(key, value);
+      if (bucket === 'alarm') decodeAlarm(key);
       if (bucket !== 'key') return;
       this.lastRevision = decodeRevision(key).main;
       decodeKeyValue(value);
