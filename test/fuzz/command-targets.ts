@@ -187,7 +187,8 @@ const QUOTES: FuzzTarget = {
     promise(bytesOf(unquote(`"${hexEscape(bytes)}"`)).equals(bytes), 'a text in \\xNN is read as it was');
     const lines: string[] = [];
     const pieces = async function* () {
-      for (let at = 0; at < bytes.length; at += 3) yield bytes.subarray(at, at + 3);
+      const pieceBytes = 1 + Math.floor(bytes.length / 9);
+      for (let at = 0; at < bytes.length; at += pieceBytes) yield bytes.subarray(at, at + pieceBytes);
     };
     for await (const {line, isComplete} of splitLines(pieces())) lines.push(isComplete ? `${line}\n` : line);
     promise(bytesOf(lines.join('')).equals(bytes), 'lines are all of the input');

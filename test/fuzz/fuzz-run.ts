@@ -21,8 +21,9 @@ const INPUT_CPU_MS_MAX = 2_000;
 const KEPT_BYTES_MAX = 256 * 2 ** 20;
 /** How much more memory the process may ever have taken because of one input. */
 const PEAK_KIBIBYTES_MAX = 256 * 1024;
-/** An input that does not end: the watchdog says which and ends the process. */
-const HANG_MS = 60_000;
+/** CPU of an input that does not end: the watchdog says which one it is and ends the process. */
+const HANG_CPU_MS = 20_000;
+const WATCH_MS = 1_000;
 const INPUTS_PER_LOOK = 100;
 
 export async function fuzzTarget(
@@ -95,19 +96,19 @@ class Watchdog implements Disposable {
 
   constructor(target: string) {
     const code = `
-      const {workerData: {current, target, everyMs}} = require('node:worker_threads');
-      let last = -1;
+      const {workerData: {current, target, everyMs, forMs}} = require('node:worker_threads');
+      const cpuMs = () => (process.cpuUsage().user + process.cpuUsage().system) / 1000;
+      let [last, sinceMs] = [-1, cpuMs()];
       setInterval(() => {
-        if (current[0] === last) {
-          require('node:fs').writeSync(2, target + ' hangs at seed ' + last + '\\n');
-          process.kill(process.pid, 'SIGKILL');
-        }
-        last = current[0];
+        if (current[0] !== last) [last, sinceMs] = [current[0], cpuMs()];
+        if (cpuMs() - sinceMs < forMs) return;
+        require('node:fs').writeSync(2, target + ' hangs at seed ' + last + '\\n');
+        process.kill(process.pid, 'SIGKILL');
       }, everyMs);`;
     this.#worker = new Worker(code, {
       eval: true,
       execArgv: [],
-      workerData: {current: this.#current, target, everyMs: HANG_MS},
+      workerData: {current: this.#current, target, everyMs: WATCH_MS, forMs: HANG_CPU_MS},
     });
     this.#worker.unref();
   }

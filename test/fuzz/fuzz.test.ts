@@ -6,7 +6,9 @@ import {fuzzTarget} from './fuzz-run.ts';
 import {BrokenPromise, type FuzzTarget, promiseSame} from './fuzz-target.ts';
 import {portTargets} from './port-targets.ts';
 
-const INPUTS = 2_000;
+const INPUTS = 1_000;
+/** For those that open a whole log, restore a file or look at long texts. */
+const INPUTS_OF_SLOW = 200;
 const PORT_INPUTS = 60;
 /** Far more than all inputs need: who needs more than that has become slow. */
 const FOR_CPU_MS = 8_000;
@@ -68,8 +70,7 @@ describe('broken input', () => {
   });
 });
 
-/** Those that open a whole log or restore a file take a hundred times as long as a decoder of a few bytes. */
 function inputsOf({name}: FuzzTarget): number {
-  if (/^(wal-(first|last|batches)|snapshot-|command-names|environment|config-file)/.test(name)) return 400;
-  return INPUTS;
+  const isSlow = /^(wal-(first|last|batches)|snapshot-|command-|environment|config-file|quotes)/.test(name);
+  return isSlow ? INPUTS_OF_SLOW : INPUTS;
 }

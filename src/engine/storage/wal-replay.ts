@@ -143,7 +143,6 @@ class Replayer {
       const isFirstBatch = this.#lastBatchOffset === undefined;
       const verdict = judgeTail({bytes, offset, seed: header.seed, isFirstBatch});
       if (verdict.kind === 'corrupt') throw corrupt(this.#disk, path, offset, verdict.detail);
-      this.#requireBeginning();
       return {
         segments: this.#segments,
         lastHeader: header,
@@ -249,15 +248,6 @@ class Replayer {
     );
     this.#cleanStop = cleanStop;
     return undefined;
-  }
-
-  /** What lies before the first entry is what the marker stands for. */
-  #requireBeginning(): void {
-    const {snapshot, lastIndex} = this.#outline;
-    const first = this.#entries.at(0)?.index ?? lastIndex + 1;
-    if (first <= snapshot.index + 1) return;
-    const detail = `the log begins at index ${first}, its snapshot ends at ${snapshot.index}`;
-    throw corrupt(this.#disk, this.#segments[0].path, 0, detail);
   }
 
   /** Removes the entries from `index` on. */
