@@ -1,5 +1,6 @@
 /** A cluster for a named scenario: quiet weather, no clients, and short words for what scenarios do. */
 
+import {PEER_HEALTHY_AFTER_MS} from '../../src/engine/limits.ts';
 import type {Answered} from '../../src/engine/server/server.ts';
 import type {PutResult, RangeResult} from '../../src/engine/types.ts';
 import {putOf, rangeOf} from './requests.ts';
@@ -54,6 +55,11 @@ export class Scenario {
 
   get followers(): SimulatedMember[] {
     return this.cluster.members.filter((member) => member !== this.leader);
+  }
+
+  /** Waits until all links have stood for as long as the strict check of member changes wants. */
+  async isHealthy(): Promise<void> {
+    await this.cluster.pass(PEER_HEALTHY_AFTER_MS + 1_000);
   }
 
   /** Waits for somebody else to lead. */
