@@ -9,11 +9,20 @@ export class FaultLog {
   readonly counts = new Map<FaultKind, number>();
   /** By `a+b`, the kinds in the order of the alphabet; a kind may meet itself. */
   readonly pairs = new Map<string, number>();
-  /** Faults that had their turn: that struck or were left out. */
+  /** Faults that had their turn, whatever came of it. */
   begun = 0;
+  /** Those of them that struck at once, or were to be left out. */
+  had = 0;
   /** The most kinds that went on at a time. */
   overlapMax = 0;
   #goingOn: {readonly kind: FaultKind; readonly untilMs: number}[] = [];
+
+  /** How often any kind struck. */
+  get struck(): number {
+    let sum = 0;
+    for (const count of this.counts.values()) sum += count;
+    return sum;
+  }
 
   strikes(kind: FaultKind, {nowMs, ms}: {nowMs: number; ms: number}): void {
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);

@@ -42,6 +42,8 @@ export interface FaultScheduleOptions extends Omit<FaultScene, 'later' | 'note' 
 const LATE_PAUSE_MS_MAX = 20;
 /** As long as a late one lasts at most, so that clients in a hurry do not meet all of them at a time, milliseconds. */
 const LATE_FAULT_MS_MAX = 300;
+/** After so many turns for each fault that there should have been, the kinds of this run are such as find nothing. */
+const TURNS_PER_FAULT_MAX = 20;
 /** Fewer answers than these in so much time, and faults stop until there were as many, or for as long; milliseconds. */
 const LULL_ANSWERS = 100;
 const LULL_AFTER_MS = 15_000;
@@ -80,9 +82,10 @@ export class FaultSchedule {
     if (this.#options.kinds.length > 0) this.#next();
   }
 
-  /** At least so many faults have had their turn, or there is no kind of them at all. */
+  /** At least so many faults came to something, or none can. */
   hasHad(faults: number): boolean {
-    return this.log.begun >= faults || this.#options.kinds.length === 0;
+    const {had, begun} = this.log;
+    return had >= faults || begun >= faults * TURNS_PER_FAULT_MAX || this.#options.kinds.length === 0;
   }
 
   /** All is well from now on, but for clocks: those stay wrong. */
@@ -129,13 +132,15 @@ export class FaultSchedule {
       this.log.begun++;
       this.#next();
       random.reseed(this.#seed + number * 7_919 + 1);
+      const {struck} = this.log;
       if (!skipped.has(number)) this.inject(kinds[random.below(kinds.length)], {isLate});
+      if (skipped.has(number) || this.log.struck > struck) this.log.had++;
     });
     this.#callOff = isLate ? undefined : callOff;
   }
 
   #isLate(): boolean {
-    return this.log.begun < this.#options.wanted() && !this.#stretch.isLull;
+    return !this.hasHad(this.#options.wanted()) && !this.#stretch.isLull;
   }
 
   /** Under faults that leave no majority nobody gets anywhere, and such a run shows little. */
