@@ -4,21 +4,10 @@ import fc from 'fast-check';
 import {goJson} from '../../src/commands/_shared/go-json.ts';
 import {messageJson} from '../../src/commands/_shared/message-json.ts';
 import type {FieldInfo} from '../../src/transport/proto/field-info.ts';
-import * as auth from '../../src/transport/proto/generated/auth.ts';
-import * as cluster from '../../src/transport/proto/generated/cluster.ts';
-import * as election from '../../src/transport/proto/generated/election.ts';
 import {MESSAGE_FIELDS} from '../../src/transport/proto/generated/fields.ts';
-import * as header from '../../src/transport/proto/generated/header.ts';
-import * as health from '../../src/transport/proto/generated/health.ts';
-import * as kv from '../../src/transport/proto/generated/kv.ts';
-import * as lease from '../../src/transport/proto/generated/lease.ts';
-import * as lock from '../../src/transport/proto/generated/lock.ts';
-import * as maintenance from '../../src/transport/proto/generated/maintenance.ts';
-import * as mvcc from '../../src/transport/proto/generated/mvcc.ts';
-import * as permission from '../../src/transport/proto/generated/permission.ts';
-import * as watch from '../../src/transport/proto/generated/watch.ts';
 import {ProtoError} from '../../src/transport/proto/proto-error.ts';
 import {ProtoReader} from '../../src/transport/proto/proto-reader.ts';
+import {generatedModules} from '../unit/proto/generated-modules.ts';
 import {type FuzzTarget, promise, promiseSame} from './fuzz-target.ts';
 import {oneOf} from './mutate.ts';
 import {mutatedMessage} from './mutate-proto.ts';
@@ -30,20 +19,7 @@ interface Codec {
   readonly decode: (bytes: Uint8Array) => object;
 }
 
-const modules = [
-  auth,
-  cluster,
-  election,
-  header,
-  health,
-  kv,
-  lease,
-  lock,
-  maintenance,
-  mvcc,
-  permission,
-  watch,
-] as Record<string, unknown>[];
+const modules = Object.values(generatedModules);
 
 /** Without the package; types within types stand behind each other. */
 const nameOf = (type: string): string => type.replace(/^(?:[a-z][a-z0-9]*\.)+/, '').replaceAll('.', '');

@@ -1,8 +1,7 @@
 /** Few bytes of a client that could make the server do much: streams it resets itself, quotations, priorities. */
 
 import {afterEach, describe, expect, it} from 'vitest';
-import type {GrpcMethod} from '../../../src/transport/http2/grpc-method.ts';
-import {echoService, type Served, serve} from './echo-service.ts';
+import {echoService, type Served, serve, stubbornMethod} from './echo-service.ts';
 import {block, E, F, frame, message, openStream, RawPeer, T, uint32, unaryCall} from './raw-peer.ts';
 
 let served: Served | undefined;
@@ -27,14 +26,7 @@ describe('cheap attacks', () => {
   it.each(BREACHES)(
     'Ensure that handlers of streams that the server was made to reset are bounded: %s (CVE-2025-8671).',
     async (_name, breach) => {
-      const release: (() => void)[] = [];
-      const stubborn: GrpcMethod = {
-        kind: 'unary',
-        path: '/test.Echo/Stubborn',
-        decode: (bytes) => bytes,
-        encode: (bytes) => bytes,
-        handle: (request: Uint8Array) => new Promise((resolve) => release.push(() => resolve(request))),
-      };
+      const {stubborn, release} = stubbornMethod();
       served = await serve({methods: [...echoService().methods, stubborn]});
       const neighbour = await RawPeer.connect(served.port);
       const peer = await RawPeer.connect(served.port);

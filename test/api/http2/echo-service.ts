@@ -141,6 +141,19 @@ export function echoService(): EchoService {
   return service;
 }
 
+/** A method whose handler heeds no cancellation: `release` holds a way to end each that runs. */
+export function stubbornMethod(): {readonly stubborn: GrpcMethod; readonly release: (() => void)[]} {
+  const release: (() => void)[] = [];
+  const stubborn: GrpcMethod = {
+    kind: 'unary',
+    path: '/test.Echo/Stubborn',
+    decode: (bytes) => bytes,
+    encode: (bytes) => bytes,
+    handle: (request: Uint8Array) => new Promise((resolve) => release.push(() => resolve(request))),
+  };
+  return {stubborn, release};
+}
+
 export interface Served {
   readonly port: number;
   readonly grpc: GrpcServer;

@@ -7,9 +7,8 @@ import {createServer} from 'node:http';
 import {setFlagsFromString} from 'node:v8';
 import {runInNewContext} from 'node:vm';
 import {afterAll, beforeAll, describe, expect, it, vi} from 'vitest';
-import type {GrpcMethod} from '../../../src/transport/http2/grpc-method.ts';
 import {GrpcServer} from '../../../src/transport/http2/grpc-server.ts';
-import {type Served, serve, silent} from './echo-service.ts';
+import {type Served, serve, silent, stubbornMethod} from './echo-service.ts';
 import {
   block,
   E,
@@ -86,14 +85,7 @@ describe('hostile peers', () => {
   });
 
   it('Ensure that handlers that do not heed their cancellation are bounded, and the bound is lifted again.', async () => {
-    const release: (() => void)[] = [];
-    const stubborn: GrpcMethod = {
-      kind: 'unary',
-      path: '/test.Echo/Stubborn',
-      decode: (bytes) => bytes,
-      encode: (bytes) => bytes,
-      handle: (request: Uint8Array) => new Promise((resolve) => release.push(() => resolve(request))),
-    };
+    const {stubborn, release} = stubbornMethod();
     const own = await serve({methods: [stubborn]});
     const peer = await RawPeer.connect(own.port);
     let id = 1;

@@ -1,6 +1,6 @@
 /** Bugs of who is a member. */
 
-import {type Mutant, RAFT_RULES, SINGLE_FAULTS} from './mutant.ts';
+import {type Mutant, RAFT_RULES, ROTTING_LOGS, SINGLE_FAULTS} from './mutant.ts';
 
 const SPLIT = [
   ...RAFT_RULES,
@@ -65,13 +65,7 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     id: 'doubt-ignored',
     bug: '19 (etcd 14143)',
     what: 'a member that may have lost the end of its log votes and acknowledges as if it had not',
-    swarm: {
-      kinds: ['flippedBit', 'isolate', 'kill', 'halves'],
-      members: 3,
-      faultPauseMsMax: 300,
-      clientPauseMsMax: 5,
-      clients: 8,
-    },
+    swarm: ROTTING_LOGS,
     changes: [
       {
         file: 'server/open-member.ts',

@@ -60,6 +60,15 @@ export const SINGLE_FAULTS: Partial<Swarm> = {
   clientPauseMsMax: 200,
 };
 
+/** Bits rot in the last batch of a log while its member is away and others go on. */
+export const ROTTING_LOGS: Partial<Swarm> = {
+  kinds: ['flippedBit', 'isolate', 'kill', 'halves'],
+  members: 3,
+  faultPauseMsMax: 300,
+  clientPauseMsMax: 5,
+  clients: 8,
+};
+
 /** @returns the changed files' texts by URL. @throws Error when a change does not fit exactly once */
 export function mutatedSources({id, changes}: Pick<Mutant, 'id' | 'changes'>): Map<string, string> {
   const sources = new Map<string, string>();

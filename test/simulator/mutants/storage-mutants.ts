@@ -1,6 +1,6 @@
 /** Bugs of what is on disk: the log, the store, snapshots. */
 
-import {type Mutant, RAFT_RULES, SINGLE_FAULTS} from './mutant.ts';
+import {type Mutant, RAFT_RULES, ROTTING_LOGS, SINGLE_FAULTS} from './mutant.ts';
 
 const LOST = [
   ...RAFT_RULES,
@@ -216,13 +216,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
     id: 'cuts-a-batch-that-rotted',
     bug: '34 (etcd 6191, 11488)',
     what: 'a damaged batch at the end is cut off, whatever may have been acknowledged with it',
-    swarm: {
-      kinds: ['flippedBit', 'isolate', 'kill', 'halves'],
-      members: 3,
-      faultPauseMsMax: 300,
-      clientPauseMsMax: 5,
-      clients: 8,
-    },
+    swarm: ROTTING_LOGS,
     changes: [
       {
         file: 'storage/wal-tail.ts',

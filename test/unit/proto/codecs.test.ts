@@ -4,47 +4,25 @@ import {basename, join, resolve} from 'node:path';
 import fc from 'fast-check';
 import protobuf from 'protobufjs';
 import {describe, expect, it} from 'vitest';
-import * as auth from '../../../src/transport/proto/generated/auth.ts';
-import * as cluster from '../../../src/transport/proto/generated/cluster.ts';
-import * as election from '../../../src/transport/proto/generated/election.ts';
 import {ENUM_NAMES, MESSAGE_FIELDS} from '../../../src/transport/proto/generated/fields.ts';
-import * as header from '../../../src/transport/proto/generated/header.ts';
-import * as health from '../../../src/transport/proto/generated/health.ts';
 import * as kv from '../../../src/transport/proto/generated/kv.ts';
 import * as lease from '../../../src/transport/proto/generated/lease.ts';
-import * as lock from '../../../src/transport/proto/generated/lock.ts';
-import * as maintenance from '../../../src/transport/proto/generated/maintenance.ts';
 import * as mvcc from '../../../src/transport/proto/generated/mvcc.ts';
-import * as permission from '../../../src/transport/proto/generated/permission.ts';
 import * as watch from '../../../src/transport/proto/generated/watch.ts';
 import {ProtoError} from '../../../src/transport/proto/proto-error.ts';
+import {generatedModules} from './generated-modules.ts';
 
 /** protobufjs's types know its 64-bit numbers, but not how one is made. */
 const Long = protobuf.util.Long as unknown as {fromString(text: string, unsigned: boolean): unknown};
 
 type Json = Record<string, unknown>;
-type Module = Record<string, unknown>;
 
 const folder = resolve(import.meta.dirname, '../../../src/transport/proto');
-const modules: Record<string, Module> = {
-  auth,
-  cluster,
-  election,
-  header,
-  health,
-  kv,
-  lease,
-  lock,
-  maintenance,
-  mvcc,
-  permission,
-  watch,
-};
 
 const root = new protobuf.Root();
 root.resolvePath = (_origin, name) => join(folder, basename(name));
 root.loadSync(
-  Object.keys(modules).map((name) => `${name}.proto`),
+  Object.keys(generatedModules).map((name) => `${name}.proto`),
   {keepCase: true},
 );
 root.resolveAll();
@@ -59,7 +37,7 @@ const subjects: Subject[] = [];
 function gather(namespace: protobuf.NamespaceBase, prefix: string): void {
   for (const child of namespace.nestedArray) {
     if (child instanceof protobuf.Type) {
-      const module = modules[basename(child.filename ?? '', '.proto')];
+      const module = generatedModules[basename(child.filename ?? '', '.proto')];
       const name = prefix + child.name;
       subjects.push({
         oracle: child,
