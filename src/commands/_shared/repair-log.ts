@@ -6,7 +6,9 @@ import {lockFolder} from '../../engine/io/folder-lock.ts';
 import {LmdbBackendOpener} from '../../engine/io/lmdb-backend.ts';
 import {silentLogger} from '../../engine/io/logger.ts';
 import {MetricRegistry} from '../../engine/io/metrics.ts';
-import {storedConfState} from '../../engine/state-machine/member-record.ts';
+import {changeConf, decodeConfChange} from '../../engine/raft/conf-change.ts';
+import {type Entry, EntryType} from '../../engine/raft/message.ts';
+import {type ConfState, storedConfState} from '../../engine/state-machine/member-record.ts';
 import {DataDir, WAL_FOLDER} from '../../engine/storage/data-dir.ts';
 import {StoreFolder} from '../../engine/storage/store-folder.ts';
 import {Wal} from '../../engine/storage/wal.ts';
@@ -44,8 +46,9 @@ export async function openLog(folder: string): Promise<OpenLog> {
     }
     const store = await readStore(disk, folder);
     const doubt = await findDoubt(disk, WAL_FOLDER);
-    if (doubt.doubtfulIndex > 0 && store.voters > 1) {
-      const others = `${store.voters - 1} other ${store.voters === 2 ? 'voter' : 'voters'}`;
+    const voters = votersOf(store, doubt.entries);
+    if (doubt.doubtfulIndex > 0 && voters > 1) {
+      const others = `${voters - 1} other ${voters === 2 ? 'voter' : 'voters'}`;
       throw new CommandError(
         ExitCode.error,
         `this member's cluster has ${others}: start it, it learns from them what it lost`,
@@ -53,8 +56,9 @@ export async function openLog(folder: string): Promise<OpenLog> {
     }
     const from = Math.max(store.applied, doubt.lastIndex) + 1;
     const to = doubt.doubtfulIndex;
+    const {path, offset, lastIndex, doubtfulIndex} = doubt;
     return {
-      state: {...doubt, lost: from <= to ? {from, to} : undefined},
+      state: {path, offset, lastIndex, doubtfulIndex, lost: from <= to ? {from, to} : undefined},
       repair: async () => {
         const ports = {clock: new NodeClock(), logger: silentLogger, metrics: new MetricRegistry()};
         await Wal.repair({...ports, disk, folder: WAL_FOLDER});
@@ -67,11 +71,28 @@ export async function openLog(folder: string): Promise<OpenLog> {
   }
 }
 
-async function readStore(disk: NodeDisk, folder: string): Promise<{applied: Index; voters: number}> {
+interface StoredCluster {
+  readonly applied: Index;
+  readonly confState: ConfState;
+}
+
+async function readStore(disk: NodeDisk, folder: string): Promise<StoredCluster> {
   const backend = await new StoreFolder(disk).open(new LmdbBackendOpener(folder));
   try {
-    return {applied: backend.applied()?.index ?? 0, voters: storedConfState(backend).voters.length};
+    return {applied: backend.applied()?.index ?? 0, confState: storedConfState(backend)};
   } finally {
     await backend.close();
   }
+}
+
+/** The store is behind the log: the one of a new member, by everything. */
+function votersOf({applied, confState}: StoredCluster, entries: readonly Entry[]): number {
+  let conf = confState;
+  for (const {index, type, payload} of entries) {
+    if (index <= applied || type !== EntryType.confChange) continue;
+    const change = decodeConfChange(payload);
+    const result = change === undefined ? undefined : changeConf(conf, change);
+    if (result !== undefined && 'conf' in result) conf = result.conf;
+  }
+  return conf.voters.length;
 }

@@ -2,7 +2,7 @@
 
 import {assert, EngineError} from '../errors.ts';
 import type {Disk, DiskFile} from '../ports.ts';
-import type {HardState} from '../raft/message.ts';
+import type {Entry, HardState} from '../raft/message.ts';
 import type {Index, MemberId, Term} from '../types.ts';
 import {BATCH_HEADER_BYTES} from './wal-format.ts';
 import {type Replay, replayWal} from './wal-replay.ts';
@@ -78,14 +78,16 @@ export async function findDoubt(
   readonly offset: number;
   readonly lastIndex: Index;
   readonly doubtfulIndex: Index;
+  readonly entries: readonly Entry[];
 }> {
   const replay = await replayWal(disk, folder);
-  const {segments, outline, tailOffset} = replay;
+  const {segments, outline, tailOffset, entries} = replay;
   return {
     path: disk.userPath(segments[segments.length - 1].path),
     offset: tailOffset,
     lastIndex: outline.lastIndex,
     doubtfulIndex: foundDoubt(replay).doubtfulIndex,
+    entries,
   };
 }
 

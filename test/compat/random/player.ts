@@ -17,6 +17,8 @@ import {WatchBook} from './watch-book.ts';
 const IN_FLIGHT_MAX = 64;
 const CALL_TIMEOUT_MS = 30_000;
 const EXPIRING_LEASE = 7_777;
+/** What one member answers from where it is: the asked one, or the leader, which may have applied less than the asked one. */
+const BY_ONE_MEMBER = new Set(['Watch/Watch', 'Lease/LeaseLeases', 'Lease/LeaseTimeToLive']);
 
 export class Player {
   readonly #clients: readonly RawGrpc[];
@@ -118,8 +120,8 @@ export class Player {
     const request = this.requestOf(operation);
     try {
       if (method === 'KV/Compact') this.#brought.push(...(await this.#watches.collect(this.#revision)));
+      if (BY_ONE_MEMBER.has(method)) await this.#catchUp();
       if (method === 'Watch/Watch') {
-        await this.#catchUp(number);
         const told = await this.#watches.create(number, request, this.#compactRevision);
         return {revision: 0, body: Buffer.from(told)};
       }
@@ -137,11 +139,13 @@ export class Player {
     }
   }
 
-  /** A watch begins where its member is. */
-  async #catchUp(number: number): Promise<void> {
-    if (this.#clients.length === 1) return;
-    const client = this.#clients[number % this.#clients.length];
-    await client.unary('etcdserverpb.KV/Range', {key: Buffer.from('x')});
+  async #catchUp(): Promise<void> {
+    if (this.#quick.length === 1) return;
+    const request = {key: Buffer.from('x')};
+    const options = {timeoutMs: CALL_TIMEOUT_MS};
+    await Promise.all(
+      this.#quick.map((client) => client.unaryBytes('etcdserverpb.KV/Range', request, options)),
+    );
   }
 
   requestOf({request}: Operation): Message {
