@@ -53,8 +53,11 @@ export interface Disk {
 export interface DiskFile {
   /** Bytes; may be less than asked at the end of the file. */
   read(position: number, length: number): Promise<Uint8Array>;
-  /** Writes all parts one behind the other; returns when the system has them, not when they are durable. */
-  write(position: number, parts: readonly Uint8Array[]): Promise<void>;
+  /**
+   * Writes all parts one behind the other, until the system has them, not until they are durable. No promise: it has
+   * them already, and a sync can be asked for in the same turn. May throw at once.
+   */
+  write(position: number, parts: readonly Uint8Array[]): Promise<void> | undefined;
   /** One fdatasync. After a rejection nothing is known of what was written: the member stops. */
   sync(): Promise<void>;
   /** Makes the file at least this long, with zeros that need no later metadata sync. */

@@ -121,7 +121,17 @@ class NodeDiskFile implements DiskFile {
     return bytes.subarray(0, filled);
   }
 
-  async write(position: number, parts: readonly Uint8Array[]): Promise<void> {
+  write(position: number, parts: readonly Uint8Array[]): Promise<void> | undefined {
+    if (parts.some(({length}) => length > WRITE_ON_LOOP_BYTES_MAX)) return this.#writeLarge(position, parts);
+    let at = position;
+    for (const part of parts) {
+      this.#writeOnLoop(at, part);
+      at += part.length;
+    }
+    return undefined;
+  }
+
+  async #writeLarge(position: number, parts: readonly Uint8Array[]): Promise<void> {
     let at = position;
     for (const part of parts) {
       if (part.length <= WRITE_ON_LOOP_BYTES_MAX) this.#writeOnLoop(at, part);

@@ -131,9 +131,9 @@ function accept(state: RaftState, to: MemberId, previousIndex: Index, index: Ind
     state.send({type: 'appendResponse', from: id, to, term, ...held});
     return;
   }
-  const answer = {type: 'appendResponse' as const, rejected: false, index, hintIndex: 0, hintTerm: 0};
   if (isCovered(state.messagesAfterSync.at(-1), to, term, index)) state.messagesAfterSync.pop();
-  state.send({...answer, from: id, to, term});
+  // Spelled out: on the path of every write, a spread cost as much as all else of an append.
+  state.send({type: 'appendResponse', from: id, to, term, index, rejected: false, hintIndex: 0, hintTerm: 0});
 }
 
 /** Whether the last message is an acknowledgement that a new one says again: of a batch of appends only one is due. */

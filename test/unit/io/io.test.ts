@@ -13,7 +13,8 @@ describe('the disk of the machine', () => {
     async () => {
       const file = await new NodeDisk('/dev').open('full', {create: false});
       for (const bytes of [10, 1_000_000]) {
-        const error = await file.write(0, [Buffer.alloc(bytes)]).catch((caught: unknown) => caught);
+        const write = async () => await file.write(0, [Buffer.alloc(bytes)]);
+        const error = await write().catch((caught: unknown) => caught);
         expect(error).toBeInstanceOf(EngineError);
         expect((error as EngineError).failure).toEqual({code: 'diskFull', path: '/dev/full'});
       }
