@@ -77,6 +77,7 @@ export class ClientCrowd {
         keyCount,
         valueBytesMax,
         pauseMsMax,
+        mix: swarm.clientMix,
         requestsAtOnce,
         onAsks: () => {
           this.operations++;

@@ -35,6 +35,7 @@ export function observeBy(
     appended: (_member, opened, batch) => rules.appended(idOf(opened), batch),
     sending: (member, opened, messages) => rules.sending(member.name, idOf(opened), opened.raft, messages),
     configured: (index, confState) => rules.configured(index, confState),
+    promoting: (member, {raft}, learner) => rules.promoting(member.name, raft, learner),
     ended,
   };
 }

@@ -2,8 +2,9 @@
 
 import type {ConfState, Message} from '../../src/engine/raft/message.ts';
 import type {OpenedMember} from '../../src/engine/server/open-member.ts';
+import type {Replica} from '../../src/engine/server/replica.ts';
 import type {WalBatch} from '../../src/engine/storage/wal-contents.ts';
-import type {AppliedMark} from '../../src/engine/types.ts';
+import type {AppliedMark, MemberId} from '../../src/engine/types.ts';
 import type {Life, SimulatedMember} from './simulated-member.ts';
 
 /** What a member tells those who watch it. */
@@ -25,6 +26,8 @@ export interface MemberObserver {
   sending(member: SimulatedMember, opened: OpenedMember, messages: readonly Message[]): void;
   /** An entry that changes the configuration is being applied. */
   configured(index: number, confState: ConfState): void;
+  /** A leader is asked to promote a learner. @returns to be called when it has */
+  promoting(member: SimulatedMember, opened: OpenedMember, learner: MemberId): () => void;
   /** A process has ended by itself. `error` undefined: it was removed from the cluster. */
   ended(member: SimulatedMember, life: Life, error: unknown): void;
 }
@@ -75,5 +78,27 @@ export function observeMember({
     observer.applying(member, life, {index: entry.index, term: entry.term, proposal: undefined});
     observer.configured(entry.index, entry.confState);
     return applyMembership(entry);
+  };
+}
+
+/** Called once, when the parts of a process are put together. */
+export function observeReplica({
+  member,
+  opened,
+  replica: {membership},
+  observer,
+}: {
+  readonly member: SimulatedMember;
+  readonly opened: OpenedMember;
+  readonly replica: Replica;
+  readonly observer: MemberObserver;
+}): void {
+  const changeHere = membership.changeHere.bind(membership);
+  membership.changeHere = async (operation) => {
+    const isPromotion = operation.type === 'promote';
+    const promoted = isPromotion ? observer.promoting(member, opened, operation.id) : undefined;
+    const answer = await changeHere(operation);
+    promoted?.();
+    return answer;
   };
 }

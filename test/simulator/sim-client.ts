@@ -24,6 +24,8 @@ export interface SimClientOptions {
   readonly keyCount: number;
   readonly valueBytesMax: number;
   readonly pauseMsMax: number;
+  /** What it mostly asks; undefined: it draws that. */
+  readonly mix?: ClientMix | undefined;
   readonly requestsAtOnce: number;
   /** It is about to ask. */
   readonly onAsks: () => void;
@@ -42,6 +44,7 @@ const MIXES = {
   writes: [50, 55, 55, 80, 96, 98, 98, 98, 98, 98],
   leases: [15, 20, 20, 20, 20, 20, 35, 88, 92, 98],
 } as const;
+export type ClientMix = keyof typeof MIXES;
 const MIX_CHOICES = ['everything', 'everything', 'everything', 'reads', 'writes', 'leases'] as const;
 /** How long a client waits for an answer before it asks somebody else, milliseconds. */
 const PATIENCE_MS_CHOICES = [10_000, 10_000, 1_000, 150];
@@ -60,7 +63,8 @@ export class SimClient {
   constructor(options: SimClientOptions) {
     this.#options = options;
     const {random} = options;
-    this.#mix = MIXES[MIX_CHOICES[random.below(MIX_CHOICES.length)]];
+    const drawn = MIX_CHOICES[random.below(MIX_CHOICES.length)];
+    this.#mix = MIXES[options.mix ?? drawn];
     this.#patienceMs = PATIENCE_MS_CHOICES[random.below(PATIENCE_MS_CHOICES.length)];
   }
 

@@ -401,7 +401,7 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
   #carry(link: Link, arrive: () => void, overtakes = false): void {
     const net = this.#net;
     const {era, remote} = link;
-    const delayMs = overtakes ? net.delayMs() * 5 : net.delayMs();
+    const delayMs = net.wayMs(this.host, remote?.host ?? '') * (overtakes ? 5 : 1);
     const atMs = overtakes
       ? net.queue.nowMs + delayMs
       : Math.max(link.lastArrivalMs, net.queue.nowMs + delayMs);

@@ -16,7 +16,7 @@ import type {ServerPorts} from '../../src/engine/server/server-ports.ts';
 import {DataDir} from '../../src/engine/storage/data-dir.ts';
 import type {EventQueue} from './event-queue.ts';
 import {MemberClock} from './member-clock.ts';
-import {type MemberObserver, observeMember} from './member-observer.ts';
+import {type MemberObserver, observeMember, observeReplica} from './member-observer.ts';
 import {MemoryBackendDisk} from './memory-backend.ts';
 import {type CrashChoices, type DiskOperation, MemoryDisk} from './memory-disk.ts';
 import {SeededRandom} from './seeded-random.ts';
@@ -211,7 +211,9 @@ export class SimulatedMember {
         onFailure: (error) => this.#ended(life, error),
         onRemoved: () => this.#ended(life, undefined),
       });
-      life.server = new Server(life.replica);
+      const {replica} = life;
+      observeReplica({member: this, opened, replica, observer: this.options.observer});
+      life.server = new Server(replica);
       await life.replica.start();
       await life.replica.published();
       life.isPublished = true;

@@ -32,6 +32,8 @@ export class SimulatedNetwork {
   readonly #endpoints = new Set<SimulatedEndpoint>();
   /** `from>to` by host: what one sends does not reach the other; how many partitions say so. */
   readonly #cuts = new Map<string, number>();
+  /** By host: by how much longer its packets take, either way, milliseconds. */
+  readonly #lagsMs = new Map<string, number>();
 
   constructor(queue: EventQueue, random: Random) {
     this.queue = queue;
@@ -47,6 +49,18 @@ export class SimulatedNetwork {
   delayMs(): number {
     const {delayMsMin, delayMsMax} = this.weather;
     return delayMsMin + (this.random.below(1_000) / 1_000) * (delayMsMax - delayMsMin);
+  }
+
+  /** Between two members. */
+  wayMs(from: string, to: string): number {
+    const lagMs = this.#lagsMs.size === 0 ? 0 : (this.#lagsMs.get(from) ?? 0) + (this.#lagsMs.get(to) ?? 0);
+    return this.delayMs() + lagMs;
+  }
+
+  /** 0: as fast as the others. */
+  setLag(host: string, ms: number): void {
+    if (ms > 0) this.#lagsMs.set(host, ms);
+    else this.#lagsMs.delete(host);
   }
 
   chance(rate: number): boolean {
@@ -77,9 +91,10 @@ export class SimulatedNetwork {
     for (const endpoint of this.#endpoints) endpoint.healed();
   }
 
-  /** All hosts reach each other again; what was on its way arrives after all where the link still stands. */
+  /** All hosts reach each other again, at once; what was on its way arrives after all where the link still stands. */
   heal(): void {
     this.#cuts.clear();
+    this.#lagsMs.clear();
     for (const endpoint of this.#endpoints) endpoint.healed();
   }
 

@@ -2,6 +2,7 @@
 
 import {ADDED_FAULTS, type FaultKind, FIRST_FAULTS} from './faults/fault-kinds.ts';
 import type {SeededRandom} from './seeded-random.ts';
+import type {ClientMix} from './sim-client.ts';
 
 export interface Swarm {
   readonly members: number;
@@ -27,6 +28,8 @@ export interface Swarm {
   readonly kinds: readonly FaultKind[];
   /** Of a member's overlay; undefined: production's. */
   readonly overlayBytesMax?: number | undefined;
+  /** What all clients mostly ask; undefined: each draws that for itself. */
+  readonly clientMix?: ClientMix | undefined;
 }
 
 /** `added`: another stream, for kinds of faults that came later, so that a seed stays what it was but for them. */

@@ -276,6 +276,18 @@ describe('the rules of raft', () => {
     expect(found).toEqual([]);
   });
 
+  it('Ensure that a promotion of a learner that lacks much of the log is noticed, when it is carried out.', () => {
+    const leader = viewOf({role: 'leader', term: 2, progress: [{...PROGRESS, id: 1n, match: 20}]});
+    const logOf = (length: number) => Array.from({length}, (_, place) => entryOf(place + 1, 1));
+    rules.appended(4n, {entries: logOf(17), hardState: hardStateOf(1)});
+    const promoted = rules.promoting('m1', leader, 4n);
+    rules.appended(4n, {entries: logOf(18), hardState: hardStateOf(1)});
+    rules.promoting('m1', leader, 4n)();
+    expect(found).toEqual([]);
+    promoted();
+    expect(found).toEqual(['learner']);
+  });
+
   it('Ensure that a read index before the first commit of a term, or beyond the commit, is noticed.', () => {
     const answer = {type: 'readIndexResponse', from: 1n, to: 2n, term: 0, context: 1, index: 2} as const;
     const log = [entryOf(1, 1), entryOf(2, 2)];

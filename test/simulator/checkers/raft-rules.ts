@@ -5,6 +5,7 @@
  * applied are the invariants' (invariants.ts).
  */
 
+import {LEARNER_READY_RATIO} from '../../../src/engine/limits.ts';
 import {type ConfState, type Entry, EntryType, type Message} from '../../../src/engine/raft/message.ts';
 import type {Raft} from '../../../src/engine/raft/raft.ts';
 import type {Index, MemberId, Term} from '../../../src/engine/types.ts';
@@ -171,6 +172,21 @@ export class RaftRules {
     const isEnough = this.#confs.slice(-2).some(({conf}) => this.#isOnMajority(conf, index, term));
     if (!isEnough)
       this.#violate('commit', `${name} applies ${index} of term ${term}, which is on no majority of disks`);
+  }
+
+  /**
+   * A leader is asked to promote a learner, and decides at once. @returns to be called when it has: the learner counts
+   * for the quorum then, so its disk must have held nearly all of the leader's log
+   */
+  promoting(name: string, raft: RaftView, learner: MemberId): () => void {
+    const {id, progress} = raft.status();
+    const log = this.#logOf(learner);
+    const match = progress.find((one) => one.id === id)?.match ?? 0;
+    const detail = `${name} promotes ${learner}, which has ${log.lastIndex} of its ${match} entries`;
+    const isReady = log.wasDamaged || log.lastIndex >= match * LEARNER_READY_RATIO;
+    return () => {
+      if (!isReady) this.#violate('learner', detail);
+    };
   }
 
   /** A configuration is in force on somebody, from the entry at this index on. */

@@ -19,6 +19,7 @@ export const NETWORK_FAULTS = [
   'duplicate',
   'reorder',
   'slowNetwork',
+  'slowMember',
 ] as const;
 export const PROCESS_FAULTS = [
   'kill',
@@ -41,14 +42,14 @@ export type FileFault = (typeof FILE_FAULTS)[number];
 export type OperatorFault = (typeof OPERATOR_FAULTS)[number];
 export type FaultKind = NetworkFault | ProcessFault | DiskFault | FileFault | OperatorFault;
 
+export const ADDED_FAULTS: readonly FaultKind[] = [...FILE_FAULTS, 'slowMember'];
 /** Those that swarms have always had. */
 export const FIRST_FAULTS: readonly FaultKind[] = [
   ...PROCESS_FAULTS,
   ...NETWORK_FAULTS,
   ...DISK_FAULTS,
   ...OPERATOR_FAULTS,
-];
-export const ADDED_FAULTS: readonly FaultKind[] = FILE_FAULTS;
+].filter((kind) => !ADDED_FAULTS.includes(kind));
 export const FAULT_KINDS: readonly FaultKind[] = [...FIRST_FAULTS, ...ADDED_FAULTS];
 
 /** What a fault may touch. */

@@ -39,6 +39,13 @@ function neighbours(world: Scenario): number[] {
   );
 }
 
+/** Every draw is the largest there is. */
+class LargestDraws extends SeededRandom {
+  override below(bound: number): number {
+    return bound - 1;
+  }
+}
+
 describe('partitions', () => {
   it.each([
     ['isolate', [0, 3, 3, 3, 3]],
@@ -97,6 +104,33 @@ describe('partitions', () => {
         expect(() =>
           strikeNetwork(kind, sceneOf(world, ['c1']), {member: world.leader, ms: 1}),
         ).not.toThrow();
+    });
+  });
+});
+
+describe('slow members', () => {
+  it('Ensure that what one says and hears takes longer, until all is well, and nothing between others.', async () => {
+    await Scenario.play({}, async ({cluster: {network}}) => {
+      network.setLag('m1', 500);
+      expect(network.wayMs('m1', 'm2')).toBeGreaterThanOrEqual(500);
+      expect(network.wayMs('m3', 'm1')).toBeGreaterThanOrEqual(500);
+      expect(network.wayMs('m2', 'm3')).toBeLessThan(100);
+      network.heal();
+      expect(network.wayMs('m1', 'm2')).toBeLessThan(100);
+    });
+  });
+
+  it('Ensure that the others go on without one.', async () => {
+    await Scenario.play({}, async (world) => {
+      const {leader} = world;
+      const [member, other] = world.followers;
+      strikeNetwork('slowMember', {...sceneOf(world), random: new LargestDraws(1)}, {member, ms: 1});
+      await world.put(leader, 'k', 'v');
+      const index = leader.replica?.applier.index ?? 0;
+      await world.until(() => other.replica?.applier.index === index, 'the other has it');
+      expect(member.replica?.applier.index).toBeLessThan(index);
+      world.cluster.network.heal();
+      await world.until(() => member.replica?.applier.index === index, 'the slow one has it');
     });
   });
 });
@@ -177,6 +211,17 @@ describe('disks', () => {
 });
 
 describe('operators', () => {
+  it('Ensure that one who moves leadership mostly asks the member that leads.', async () => {
+    await Scenario.play({}, async (world) => {
+      const [target] = world.followers;
+      const id = target.life?.opened?.identity.memberId;
+      const random = new LargestDraws(1);
+      const members = [...world.followers.filter((one) => one !== target), world.leader, target];
+      strikeAsOperator('moveLeader', {...sceneOf(world), members, random}, {member: target, ms: 1});
+      await world.until(() => world.cluster.leader()?.life?.opened?.identity.memberId === id, 'it leads');
+    });
+  });
+
   it('Ensure that a full cluster refuses what grows, until somebody makes room.', async () => {
     await Scenario.play({}, async (world) => {
       const {leader} = world;

@@ -25,6 +25,10 @@ export function strikeNetwork(kind: NetworkFault, scene: FaultScene, {member, ms
       weather.delayMsMax = 10 + random.below(random.below(3) === 0 ? 2_000 : 100);
       scene.later(ms, () => (weather.delayMsMax = FAIR_WEATHER.delayMsMax));
       return;
+    case 'slowMember':
+      network.setLag(member.name, 10 + random.below(random.below(2) === 0 ? 2_000 : 200));
+      scene.later(ms, () => network.setLag(member.name, 0));
+      return;
     case 'linkBreak':
     case 'halfOpen': {
       const id = members[random.below(members.length)].life?.opened?.identity.memberId;

@@ -17,7 +17,10 @@ export function strikeAsOperator(kind: OperatorFault, scene: FaultScene, {member
       member.life?.clock.enter(() => member.replica?.loop.campaign());
       return;
     case 'moveLeader':
-      askServer(scene, member, (server) => server.moveLeader(target));
+      // Mostly the operator knows whom to ask; any other member refuses.
+      askServer(scene, random.below(4) === 0 ? member : (leaderOf(scene) ?? member), (server) =>
+        server.moveLeader(target),
+      );
       return;
     case 'defragment':
       askServer(scene, member, (server) => server.defragment());
@@ -32,6 +35,9 @@ export function strikeAsOperator(kind: OperatorFault, scene: FaultScene, {member
       changeJointly(scene);
   }
 }
+
+const leaderOf = ({members}: FaultScene): SimulatedMember | undefined =>
+  members.find(({replica}) => replica?.loop.isLeader === true);
 
 function askServer(
   {onAssertion}: FaultScene,
@@ -64,7 +70,7 @@ function relieve(scene: FaultScene): void {
 
 /** Several members change their part at once, through a joint configuration that is left by itself. */
 function changeJointly(scene: FaultScene): void {
-  const leader = scene.members.find(({replica}) => replica?.loop.isLeader === true);
+  const leader = leaderOf(scene);
   const loop = leader?.replica?.loop;
   if (leader === undefined || loop === undefined) return;
   const steps = jointSteps(scene, loop.status().confState);

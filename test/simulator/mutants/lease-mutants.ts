@@ -54,7 +54,6 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     id: 'checkpoint-of-the-deposed',
     bug: '60 (etcd 14253)',
     what: 'a checkpoint that waits while leadership moves is logged by the next leader',
-    needs: 'a transfer that lasts, a renewal at the next leader, and one more leader within a second',
     changes: [
       {
         file: 'server/proposals.ts',
@@ -67,7 +66,13 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
-    swarm: {...SINGLE_FAULTS, members: 3, kinds: ['moveLeader', 'slowNetwork'], clockRateMax: 1.0001},
+    swarm: {
+      ...SINGLE_FAULTS,
+      members: 3,
+      kinds: ['moveLeader', 'slowMember'],
+      clientMix: 'leases',
+      clockRateMax: 1.0001,
+    },
     by: ['leases'],
   },
   {
