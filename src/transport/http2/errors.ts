@@ -22,7 +22,7 @@ export type ErrorCode = (typeof ErrorCode)[keyof typeof ErrorCode];
 const NAMES = new Map<number, string>(
   Object.entries(ErrorCode).map(([name, code]) => [
     code,
-    name.replace(/[A-Z0-9]+/g, (part) => `_${part}`).toUpperCase(),
+    name.replace(/[A-Z0-9]/g, (letter) => `_${letter}`).toUpperCase(),
   ]),
 );
 

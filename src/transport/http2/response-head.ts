@@ -34,21 +34,22 @@ export function readResponseHead(fields: readonly HeaderField[]): ResponseHead |
   return {httpStatus, contentType, encoding, status, message};
 }
 
-const FROM_HTTP: Readonly<Record<string, GrpcStatus>> = {
-  400: GrpcStatus.internal,
-  401: GrpcStatus.unauthenticated,
-  403: GrpcStatus.permissionDenied,
-  404: GrpcStatus.unimplemented,
-  429: GrpcStatus.unavailable,
-  502: GrpcStatus.unavailable,
-  503: GrpcStatus.unavailable,
-  504: GrpcStatus.unavailable,
-};
+/** Source: gRPC's page "HTTP to gRPC status code mapping". A map, since a server may say anything, `toString` too. */
+const FROM_HTTP: ReadonlyMap<string | undefined, GrpcStatus> = new Map([
+  ['400', GrpcStatus.internal],
+  ['401', GrpcStatus.unauthenticated],
+  ['403', GrpcStatus.permissionDenied],
+  ['404', GrpcStatus.unimplemented],
+  ['429', GrpcStatus.unavailable],
+  ['502', GrpcStatus.unavailable],
+  ['503', GrpcStatus.unavailable],
+  ['504', GrpcStatus.unavailable],
+]);
 
 /** The error of an answer that does not come from a gRPC server; undefined: it does. */
 export function notGrpc(head: ResponseHead): GrpcError | undefined {
   if (head.httpStatus !== '200') {
-    const status = FROM_HTTP[head.httpStatus ?? ''] ?? GrpcStatus.unknown;
+    const status = FROM_HTTP.get(head.httpStatus) ?? GrpcStatus.unknown;
     return new GrpcError(status, `unexpected HTTP status code received from server: ${head.httpStatus}`);
   }
   if (/^application\/grpc(?:$|[+;])/.test(head.contentType)) return undefined;

@@ -129,17 +129,79 @@ describe('calls that the server may have seen', () => {
     });
   });
 
+  // The protocol's table "HTTP2 error codes"; what it does not name is Internal, and a refused stream is sent again.
   it.each([
-    [E.none, GrpcStatus.internal],
-    [E.protocol, GrpcStatus.internal],
-    [E.cancel, GrpcStatus.cancelled],
-    [E.calm, GrpcStatus.resourceExhausted],
-  ])('Ensure that a stream reset with code %i has gRPC’s status for it.', async (code, status) => {
+    [0x0, 'NO_ERROR', GrpcStatus.internal],
+    [0x1, 'PROTOCOL_ERROR', GrpcStatus.internal],
+    [0x2, 'INTERNAL_ERROR', GrpcStatus.internal],
+    [0x3, 'FLOW_CONTROL_ERROR', GrpcStatus.internal],
+    [0x4, 'SETTINGS_TIMEOUT', GrpcStatus.internal],
+    [0x5, 'STREAM_CLOSED', GrpcStatus.internal],
+    [0x6, 'FRAME_SIZE_ERROR', GrpcStatus.internal],
+    [0x7, 'REFUSED_STREAM', GrpcStatus.unavailable],
+    [0x8, 'CANCEL', GrpcStatus.cancelled],
+    [0x9, 'COMPRESSION_ERROR', GrpcStatus.internal],
+    [0xa, 'CONNECT_ERROR', GrpcStatus.internal],
+    [0xb, 'ENHANCE_YOUR_CALM', GrpcStatus.resourceExhausted],
+    [0xc, 'INADEQUATE_SECURITY', GrpcStatus.permissionDenied],
+    [0xd, 'HTTP_1_1_REQUIRED', GrpcStatus.internal],
+    [0xff, '0xff', GrpcStatus.internal],
+  ])('Ensure that a stream reset with code %i, %s, has gRPC’s status for it.', async (code, name, status) => {
+    let calls = 0;
     const server = await listen((peer) =>
-      onRequest(peer, (id) => peer.send(frame(T.rst, 0, id, uint32(code)))),
+      onRequest(peer, (id) => {
+        calls++;
+        peer.send(frame(T.rst, 0, id, uint32(code)));
+      }),
     );
-    await expect(call(channelTo(server))).rejects.toMatchObject({status});
+    await expect(call(channelTo(server))).rejects.toMatchObject({
+      status,
+      message: expect.stringMatching(name),
+    });
+    if (code === E.refused) expect(calls).toBeGreaterThan(1);
+    else expect(calls).toBe(1);
   });
+
+  // The protocol's page "HTTP to gRPC status code mapping".
+  it.each([
+    ['400', GrpcStatus.internal],
+    ['401', GrpcStatus.unauthenticated],
+    ['403', GrpcStatus.permissionDenied],
+    ['404', GrpcStatus.unimplemented],
+    ['429', GrpcStatus.unavailable],
+    ['502', GrpcStatus.unavailable],
+    ['503', GrpcStatus.unavailable],
+    ['504', GrpcStatus.unavailable],
+    ['204', GrpcStatus.unknown],
+    ['302', GrpcStatus.unknown],
+    ['405', GrpcStatus.unknown],
+    ['418', GrpcStatus.unknown],
+    ['500', GrpcStatus.unknown],
+    ['501', GrpcStatus.unknown],
+    ['505', GrpcStatus.unknown],
+    ['toString', GrpcStatus.unknown],
+  ])(
+    'Ensure that HTTP status %s has gRPC’s status for it, unless the answer has its own.',
+    async (http, status) => {
+      const server = await listen((peer) =>
+        onRequest(peer, (id) => {
+          const fields: [string, string][] = [
+            [':status', http],
+            ['content-type', 'text/plain'],
+          ];
+          if (id === 1) peer.send(headersOf(id, fields, F.endStream));
+          else if (id === 3)
+            peer.send(headersOf(id, fields, 0), frame(T.data, F.endStream, id, Buffer.from('no')));
+          else peer.send(headersOf(id, [...fields, ['grpc-status', '9']], F.endStream));
+        }),
+      );
+      const channel = channelTo(server);
+      const error = {status, message: `unexpected HTTP status code received from server: ${http}`};
+      await expect(call(channel)).rejects.toMatchObject(error);
+      await expect(call(channel)).rejects.toMatchObject(error);
+      await expect(call(channel)).rejects.toMatchObject({status: GrpcStatus.failedPrecondition});
+    },
+  );
 
   it.each([
     ['an HTTP error', [[':status', '503']], GrpcStatus.unavailable, /503/],
