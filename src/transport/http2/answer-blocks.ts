@@ -4,6 +4,7 @@ import type {GrpcStatus} from './grpc-status.ts';
 import {encodeMessage} from './grpc-text.ts';
 import type {HpackEncoder} from './hpack/encoder.ts';
 import {RememberedBlock} from './hpack/remembered-block.ts';
+import type {Refusal} from './refusal.ts';
 
 /** Each block is valid until the next one is encoded, and goes out in the order in which they were made. */
 export class AnswerBlocks {
@@ -50,11 +51,12 @@ export class AnswerBlocks {
   }
 
   /** Headers and trailers in one, of an answer that is nothing but a refusal. */
-  refusal(http: string, status: GrpcStatus, message: string): Buffer {
+  refusal({http, status, message, acceptEncoding}: Refusal): Buffer {
     this.#encoder.begin();
     this.#encoder.add(':status', http, 'plain');
     this.#encoder.add('content-type', 'application/grpc', 'index');
     this.#addStatus(status, message);
+    if (acceptEncoding !== undefined) this.#encoder.add('grpc-accept-encoding', acceptEncoding, 'plain');
     return this.#encoder.end();
   }
 

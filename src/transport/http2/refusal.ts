@@ -6,7 +6,7 @@ import {QUOTED_CHARACTERS_MAX} from './limits.ts';
 import type {RequestHead} from './request-head.ts';
 
 const GRPC_CONTENT_TYPE = /^application\/grpc(?:$|[+;])/i;
-const ENCODINGS = new Set(['', 'identity', 'gzip']);
+const ENCODINGS = ['identity', 'gzip'];
 
 export function isGrpc(head: RequestHead): boolean {
   return GRPC_CONTENT_TYPE.test(head.contentType);
@@ -16,6 +16,8 @@ export interface Refusal {
   readonly http: string;
   readonly status: GrpcStatus;
   readonly message: string;
+  /** What the client may compress with, when it has used something else. */
+  readonly acceptEncoding?: string;
 }
 
 /** What makes a request no gRPC call that we can serve. */
@@ -28,9 +30,9 @@ export function refuse(head: RequestHead): Refusal | undefined {
     const message = `invalid gRPC request content-type "${quoted(head.contentType)}"`;
     return {http: '415', status: GrpcStatus.internal, message};
   }
-  if (!ENCODINGS.has(head.encoding)) {
+  if (head.encoding !== '' && !ENCODINGS.includes(head.encoding)) {
     const message = `grpc: Decompressor is not installed for grpc-encoding "${quoted(head.encoding)}"`;
-    return {http: '200', status: GrpcStatus.unimplemented, message};
+    return {http: '200', status: GrpcStatus.unimplemented, message, acceptEncoding: ENCODINGS.join(',')};
   }
   if (head.malformedTimeout === undefined) return undefined;
   return {

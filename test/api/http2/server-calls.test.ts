@@ -6,7 +6,19 @@ import type {Call, GrpcMethod} from '../../../src/transport/http2/grpc-method.ts
 import type {GrpcServerOptions} from '../../../src/transport/http2/grpc-server.ts';
 import {GrpcError, GrpcStatus} from '../../../src/transport/http2/grpc-status.ts';
 import {serve} from './echo-service.ts';
-import {E, F, frame, message, openStream, RawPeer, T, uint32, unaryCall} from './raw-peer.ts';
+import {
+  block,
+  E,
+  F,
+  frame,
+  message,
+  openStream,
+  RawPeer,
+  requestFields,
+  T,
+  uint32,
+  unaryCall,
+} from './raw-peer.ts';
 
 const stops: (() => void)[] = [];
 
@@ -320,6 +332,34 @@ describe('wrong requests', () => {
     expect((await peer.trailers(3)).get('grpc-status')).toBe('0');
     peer.close();
   });
+});
+
+it('Ensure that an encoding nobody knows is refused and those that are known are told, on each way in.', async () => {
+  const {port} = await start([echo]);
+  const peer = await RawPeer.connect(port);
+  const open = (id: number, encoding: string, flags: number): Buffer =>
+    frame(
+      T.headers,
+      F.endHeaders | flags,
+      id,
+      block([...requestFields('/s/Echo'), ['grpc-encoding', encoding]]),
+    );
+  peer.send(open(1, 'br', F.endStream), open(3, 'snappy', 0), unaryCall(5, 'fine', '/s/Echo'));
+  for (const [id, encoding] of [
+    [1, 'br'],
+    [3, 'snappy'],
+  ] as const) {
+    expect(Object.fromEntries(await peer.trailers(id))).toEqual({
+      ':status': '200',
+      'content-type': 'application/grpc',
+      'grpc-status': '12',
+      'grpc-message': `grpc: Decompressor is not installed for grpc-encoding "${encoding}"`,
+      'grpc-accept-encoding': 'identity,gzip',
+    });
+  }
+  expect(await peer.reset(3)).toBe(E.none);
+  expect(Object.fromEntries(await peer.trailers(5))).toEqual({'grpc-status': '0'});
+  peer.close();
 });
 
 describe('counting', () => {
