@@ -10,7 +10,7 @@ import {GrpcError, GrpcStatus} from './grpc-status.ts';
 import {type PackedMessage, packMessage} from './gzip.ts';
 import type {HeaderField} from './hpack/header-field.ts';
 import type {RequestHead} from './request-head.ts';
-import type {CallHost, ServerContext} from './server-context.ts';
+import type {CallHost, HeldMemory, ServerContext} from './server-context.ts';
 import {type RequestHost, ServerRequest} from './server-request.ts';
 import {Stream, type StreamAbort} from './stream.ts';
 
@@ -27,8 +27,8 @@ export class ServerCall extends Stream implements Call, RequestHost {
   readonly #request: ServerRequest;
   #isRunning = false;
   #isOrphan = false;
-  /** Request bytes that the running handler may hold on to, whatever becomes of the stream. */
-  #runningBytes = 0;
+  /** Where the request of the running handler lies. */
+  #heldMemory: HeldMemory | undefined;
   /** The answer is on its way, or nobody waits for one. */
   isFinished = false;
   #hasSentHeaders = false;
@@ -154,8 +154,7 @@ export class ServerCall extends Stream implements Call, RequestHost {
       return;
     }
     this.#isRunning = true;
-    this.#runningBytes = message.length;
-    this.connection.hold(message.length);
+    this.#heldMemory = this.connection.holdMemoryOf(message);
     promise.then(
       (response) => {
         this.#ran();
@@ -181,6 +180,7 @@ export class ServerCall extends Stream implements Call, RequestHost {
       this.#fail(error);
       return;
     }
+    this.#heldMemory = this.connection.holdMemoryOf(message);
     this.#stream(() => method.handle(request, this));
   }
 
@@ -291,8 +291,8 @@ export class ServerCall extends Stream implements Call, RequestHost {
   /** The handler has settled. */
   #ran(): void {
     this.#isRunning = false;
-    if (this.#runningBytes > 0) this.connection.hold(-this.#runningBytes);
-    this.#runningBytes = 0;
+    if (this.#heldMemory !== undefined) this.connection.releaseMemory(this.#heldMemory);
+    this.#heldMemory = undefined;
     if (!this.#isOrphan) return;
     this.#isOrphan = false;
     this.connection.orphanEnded();

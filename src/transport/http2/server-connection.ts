@@ -26,10 +26,10 @@ import {
 } from './limits.ts';
 import {PingPolicy} from './ping-policy.ts';
 import {PlainCall, type PlainCallHost} from './plain-call.ts';
-import {isGrpc, refuse, unknownMethod} from './refusal.ts';
+import {isGrpc, type Refusal, refuse, unknownMethod} from './refusal.ts';
 import {type RequestHead, readRequestHead, trailersFlaw} from './request-head.ts';
 import {ServerCall} from './server-call.ts';
-import type {CallHost, ServerContext} from './server-context.ts';
+import type {CallHost, HeldMemory, ServerContext} from './server-context.ts';
 import {encodeSettings, SettingId, WINDOW_SIZE_MAX} from './settings.ts';
 import type {Stream} from './stream.ts';
 
@@ -63,6 +63,9 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
   #prefaceBytes = 0;
   #lastStreamId = 0;
   #orphans = 0;
+  /** The memory that a handler's request was last found in, while any such handler runs. */
+  #lastMemory: ArrayBufferLike | undefined;
+  #lastHeld: HeldMemory | undefined;
   #isDraining = false;
   #isLastCall = false;
   #hasLoggedBreach = false;
@@ -197,17 +200,12 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
     }
     const refusal = refuse(head);
     if (refusal !== undefined) {
-      this.#answerAtOnce(id, endStream, refusal.http, refusal.status, refusal.message);
+      this.#answerAtOnce(id, endStream, refusal);
       return;
     }
     if (route === undefined) {
-      this.#answerAtOnce(
-        id,
-        endStream,
-        '200',
-        GrpcStatus.unimplemented,
-        unknownMethod(head.path, this.#context.methods),
-      );
+      const message = unknownMethod(head.path, this.#context.methods);
+      this.#answerAtOnce(id, endStream, {http: '200', status: GrpcStatus.unimplemented, message});
       return;
     }
     const call = new ServerCall(this, id, this.peer.initialWindowSize, this.#context, head, route);
@@ -227,6 +225,26 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
     this.#context.budget.heldBytes += bytes;
   }
 
+  holdMemoryOf(message: Uint8Array): HeldMemory {
+    const memory = message.buffer;
+    if (this.#lastHeld === undefined || memory !== this.#lastMemory) {
+      this.#lastMemory = memory;
+      this.#lastHeld = {bytes: memory.byteLength, handlers: 0};
+      this.hold(memory.byteLength);
+    }
+    this.#lastHeld.handlers++;
+    return this.#lastHeld;
+  }
+
+  releaseMemory(held: HeldMemory): void {
+    held.handlers--;
+    if (held.handlers > 0) return;
+    this.hold(-held.bytes);
+    if (held !== this.#lastHeld) return;
+    this.#lastHeld = undefined;
+    this.#lastMemory = undefined;
+  }
+
   isOverBudget(): boolean {
     const isScarce = this.#context.budget.heldBytes > HELD_BYTES_MAX;
     const max = isScarce ? HELD_BYTES_ALLOWANCE : this.#context.heldBytesPerConnectionMax;
@@ -235,12 +253,12 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
 
   #refuseList(id: number, endStream: boolean, bytes: number): void {
     const message = `grpc: received a header list larger than max (${bytes} vs. ${HEADER_LIST_BYTES_MAX})`;
-    this.#answerAtOnce(id, endStream, '431', GrpcStatus.resourceExhausted, message);
+    this.#answerAtOnce(id, endStream, {http: '431', status: GrpcStatus.resourceExhausted, message});
   }
 
   /** Answers without ever making a stream. */
-  #answerAtOnce(id: number, endStream: boolean, http: string, status: GrpcStatus, message: string): void {
-    this.writeHeaders(id, this.#refusal(http, status, message), true);
+  #answerAtOnce(id: number, endStream: boolean, refusal: Refusal): void {
+    this.writeHeaders(id, this.#refusal(refusal), true);
     if (!endStream) this.resetStream(id, ErrorCode.noError, 'answered early');
   }
 
@@ -314,7 +332,9 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
   }
 
   errorTrailers(status: GrpcStatus, message: string, isAlone: boolean): Buffer {
-    return isAlone ? this.#refusal('200', status, message) : this.#answers.errorTrailers(status, message);
+    return isAlone
+      ? this.#refusal({http: '200', status, message})
+      : this.#answers.errorTrailers(status, message);
   }
 
   encodeAnswer(status: number, fields: ReadonlyArray<readonly [string, string]>): Buffer {
@@ -322,9 +342,9 @@ export class ServerConnection extends Connection implements CallHost, PlainCallH
     return this.#answers.plain(status, fields);
   }
 
-  #refusal(http: string, status: GrpcStatus, message: string): Buffer {
+  #refusal(refusal: Refusal): Buffer {
     this.#pings.answered();
-    return this.#answers.refusal(http, status, message);
+    return this.#answers.refusal(refusal);
   }
 
   // ---- Ends ---------------------------------------------------------------------------------------------------

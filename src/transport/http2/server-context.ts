@@ -51,6 +51,13 @@ export interface ServerContext {
   readonly handshakeTimeoutMs: number;
 }
 
+/** Memory that requests of running handlers lie in, mostly several in one chunk. Made and counted by the connection. */
+export interface HeldMemory {
+  readonly bytes: number;
+  /** Handlers that may look at it still. */
+  handlers: number;
+}
+
 /** What a call needs of its connection. */
 export interface CallHost extends StreamHost {
   readonly remote: string;
@@ -68,6 +75,9 @@ export interface CallHost extends StreamHost {
   isOverBudget(): boolean;
   /** Resets the stream, because its answer is more than we can keep. */
   dropAnswer(streamId: number): void;
+  /** Counts the memory that a message lies in, for as long as a handler runs, whatever becomes of its stream. */
+  holdMemoryOf(message: Uint8Array): HeldMemory;
+  releaseMemory(held: HeldMemory): void;
   /** A handler goes on running for a stream that is gone; and has settled. */
   orphanBegan(): void;
   orphanEnded(): void;

@@ -26,7 +26,18 @@ const codec = {decode: (bytes: Uint8Array) => bytes, encode: (bytes: Uint8Array)
 const methods: GrpcMethod[] = [
   {kind: 'unary', path: '/s/hang', ...codec, handle: () => new Promise(() => undefined)},
   {kind: 'unary', path: '/s/large', ...codec, handle: async () => Buffer.alloc(MIB)},
+  {kind: 'unary', path: '/s/wait', ...codec, handle: () => new Promise((resolve) => waiting.push(resolve))},
+  {
+    kind: 'serverStream',
+    path: '/s/pour',
+    ...codec,
+    async *handle() {
+      yield await new Promise<Uint8Array>((resolve) => waiting.push(resolve));
+    },
+  },
 ];
+/** Ends the handlers that wait. */
+const waiting: ((answer: Uint8Array) => void)[] = [];
 
 const opened: ServerConnection[] = [];
 afterEach(() => {
@@ -68,24 +79,28 @@ function open(budget: {heldBytes: number; orphans: number}, heldBytesPerConnecti
   };
   /** One whole call with a request of this many bytes. */
   const call = (id: number, path: string, bytes = 0): void =>
-    send(
+    void socket.emit('data', callBytes(id, path, bytes));
+  const callBytes = (id: number, path: string, bytes = 0): Buffer =>
+    framed(
       id,
       headers(id, path, 'identity'),
       Buffer.concat([Buffer.from([0]), uint32(bytes), Buffer.alloc(bytes)]),
     );
   /** The same, compressed, as its answer will be. */
-  const callPacked = (id: number, path: string, request: Uint8Array): void =>
-    send(id, headers(id, path, 'gzip'), Buffer.concat([Buffer.from([1]), uint32(request.length), request]));
-  const send = (id: number, head: Buffer, message: Buffer): void => {
+  const callPacked = (id: number, path: string, request: Uint8Array): void => {
+    const message = Buffer.concat([Buffer.from([1]), uint32(request.length), request]);
+    socket.emit('data', framed(id, headers(id, path, 'gzip'), message));
+  };
+  const framed = (id: number, head: Buffer, message: Buffer): Buffer => {
     const pieces = [head];
     for (let at = 0; at < message.length; at += 16_000) {
       const end = Math.min(message.length, at + 16_000);
       pieces.push(frame(0, end === message.length ? 1 : 0, id, message.subarray(at, end)));
     }
-    socket.emit('data', Buffer.concat(pieces));
+    return Buffer.concat(pieces);
   };
   const reset = (id: number): void => void socket.emit('data', frame(3, 0, id, uint32(8)));
-  return {socket, connection, call, callPacked, reset};
+  return {socket, connection, call, callBytes, callPacked, reset};
 }
 
 /** Codes of the RST_STREAM frames written, by stream. */
@@ -128,6 +143,34 @@ describe('budget of a connection', () => {
     call(id, '/s/hang');
     expect([...(await resets(socket))]).toEqual([[id, REFUSED]]);
   });
+
+  it.each(['/s/wait', '/s/pour'])(
+    'Ensure that a handler of %s counts with the chunk that its request lies in, those of one chunk once.',
+    async (path) => {
+      const {socket, connection, callBytes, reset} = open({heldBytes: 0, orphans: 0});
+      // Frames of unknown types are ignored; their bytes lie in memory all the same.
+      const noise = [1, 2, 3].map(() => frame(0x20, 0, 0, Buffer.alloc(16_000)));
+      const chunk = (...calls: Buffer[]): Buffer => Buffer.concat([...calls, ...noise]);
+      socket.emit('data', chunk(callBytes(1, path, 10), callBytes(3, path, 10)));
+      socket.emit('data', chunk(callBytes(5, path, 10)));
+      await vi.waitFor(() => expect(waiting.length).toBe(3));
+      expect(connection.heldBytes).toBeGreaterThan(2 * 48_000);
+      expect(connection.heldBytes).toBeLessThan(3 * 48_000);
+      for (const id of [1, 3, 5]) reset(id);
+      expect(connection.heldBytes).toBeGreaterThan(2 * 48_000);
+      const [first, second, third] = waiting.splice(0);
+      for (const [end, left] of [
+        [first, 2],
+        [third, 1],
+        [second, 0],
+      ] as const) {
+        end(Buffer.alloc(0));
+        for (let i = 0; i < 2; i++) await turn();
+        expect(Math.floor(connection.heldBytes / 48_000)).toBe(left);
+      }
+      expect(connection.heldBytes).toBe(0);
+    },
+  );
 
   it('Ensure that answers beyond the budget which the client does not take are dropped.', async () => {
     const {socket, connection, call} = open({heldBytes: 0, orphans: 0}, 2.5 * MIB);
