@@ -21,7 +21,10 @@ export interface GrpcServerOptions {
   readonly metrics?: GrpcObserver;
   /** Called before each call's handler; throws a GrpcError to refuse it. */
   readonly beforeCall?: (path: string, call: Call) => void;
-  /** Takes HTTP/2 requests that are no gRPC calls. Without it they are answered 405 and 415. */
+  /**
+   * Takes HTTP/2 requests that are no gRPC calls. Without it they are answered 405 and 415. Its handlers end every
+   * response, that of a client who has gone too: until then they count as running.
+   */
   readonly http?: HttpServer;
   /** How a socket is named in logs and in `Call.remote`. */
   readonly remoteName?: (socket: Socket) => string;

@@ -8,6 +8,7 @@ import {
   type Server as HttpServer,
   request as httpRequest,
   type IncomingMessage,
+  type ServerResponse,
 } from 'node:http';
 import type {Socket} from 'node:net';
 import {type Duplex, duplexPair} from 'node:stream';
@@ -25,6 +26,9 @@ export interface PlainCallHost extends StreamHost {
   malformed(streamId: number, detail: string): void;
   /** The header block of an answer; names in lower case. */
   encodeAnswer(status: number, fields: ReadonlyArray<readonly [string, string]>): Buffer;
+  /** The HTTP/1.1 server works on for a stream that is gone; and has answered. */
+  orphanBegan(): void;
+  orphanEnded(): void;
 }
 
 /** Fields of an HTTP/1.1 connection; HTTP/2 has none of them. */
@@ -42,6 +46,9 @@ const HOP_FIELDS = new Set([
 /** What node:http says to a path, a method or a value with forbidden characters. */
 const REFUSALS = new Set(['ERR_UNESCAPED_CHARACTERS', 'ERR_INVALID_HTTP_TOKEN', 'ERR_INVALID_CHAR']);
 
+/** Calls by the connections that the HTTP/1.1 server believes in. */
+const calls = new WeakMap<Duplex, PlainCall>();
+
 export class PlainCall extends Stream {
   declare readonly connection: PlainCallHost;
   readonly #request: ClientRequest;
@@ -50,10 +57,14 @@ export class PlainCall extends Stream {
   readonly #contentLength: number | undefined;
   /** Bytes of content so far. */
   #received = 0;
+  /** A handler of the HTTP/1.1 server has begun and not answered. */
+  #isRunning = false;
+  #isOrphan = false;
+  #costBytes = 0;
 
   private constructor(connection: PlainCallHost, id: number, sendWindow: number, plain: PlainRequest) {
     super(connection, id, sendWindow);
-    this.hold(PLAIN_CALL_COST_BYTES);
+    this.#account();
     this.#contentLength = plain.contentLength;
     this.#request = plain.request;
     this.#request.on('response', (response) => this.#answer(response));
@@ -70,15 +81,49 @@ export class PlainCall extends Stream {
     const [near, far] = duplexPair();
     const plain = plainRequest(near, options.head, options.hasBody);
     if (typeof plain === 'string') return plain;
-    far.on('close', () => near.destroy());
-    near.on('close', () => far.destroy());
     // Handlers look at who asks.
     const {remoteAddress, remotePort, remoteFamily, localAddress, localPort} = connection.socket;
     Object.assign(far, {remoteAddress, remotePort, remoteFamily, localAddress, localPort});
     Object.assign(far, {encrypted: 'encrypted' in connection.socket});
     const call = new PlainCall(connection, id, sendWindow, plain);
-    options.http.emit('connection', far);
+    near.on('close', () => far.destroy());
+    far.on('close', () => {
+      // It was not we who broke off: the handler did.
+      if (!near.destroyed) call.#handlerEnded();
+      near.destroy();
+    });
+    calls.set(far, call);
+    const {http} = options;
+    if (!http.listeners('request').includes(noteHandler)) http.prependListener('request', noteHandler);
+    http.emit('connection', far);
     return call;
+  }
+
+  handlerBegan(response: ServerResponse): void {
+    this.#isRunning = true;
+    this.#account();
+    response.on('prefinish', () => this.#handlerEnded());
+  }
+
+  #handlerEnded(): void {
+    this.#isRunning = false;
+    this.#account();
+  }
+
+  /** A handler that works for nobody costs what the call did, and is bounded as those of gRPC calls are. */
+  #account(): void {
+    const isOrphan = this.isClosed && this.#isRunning;
+    if (isOrphan && !this.#isOrphan) this.connection.orphanBegan();
+    if (!isOrphan && this.#isOrphan) this.connection.orphanEnded();
+    this.#isOrphan = isOrphan;
+    const costBytes = this.isClosed && !isOrphan ? 0 : PLAIN_CALL_COST_BYTES;
+    this.connection.hold(costBytes - this.#costBytes);
+    this.#costBytes = costBytes;
+  }
+
+  override close(): void {
+    super.close();
+    this.#account();
   }
 
   receiveData(chunk: Buffer, start: number, end: number): void {
@@ -157,6 +202,11 @@ export class PlainCall extends Stream {
     if (this.isClosed || this.isLocalEnded) return;
     this.connection.resetStream(this.id, ErrorCode.internalError, 'the HTTP/1.1 side failed');
   }
+}
+
+/** Told of each request before its handler is. */
+function noteHandler(request: IncomingMessage, response: ServerResponse): void {
+  calls.get(request.socket)?.handlerBegan(response);
 }
 
 interface PlainRequest {

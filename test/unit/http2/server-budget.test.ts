@@ -1,6 +1,7 @@
 /** What a connection may make the server hold when all of them hold much, and when its client does not read. */
 
 import {randomBytes} from 'node:crypto';
+import {createServer, type ServerResponse} from 'node:http';
 import {gzipSync} from 'node:zlib';
 import {afterEach, describe, expect, it, vi} from 'vitest';
 import type {Logger} from '../../../src/engine/ports.ts';
@@ -13,6 +14,7 @@ import {
   HELD_BYTES_MAX,
   ORPHANS_ALLOWANCE,
   ORPHANS_MAX,
+  PLAIN_CALL_COST_BYTES,
   UNSENT_BYTES_MAX,
 } from '../../../src/transport/http2/limits.ts';
 import {ServerConnection} from '../../../src/transport/http2/server-connection.ts';
@@ -39,6 +41,10 @@ const methods: GrpcMethod[] = [
 /** Ends the handlers that wait. */
 const waiting: ((answer: Uint8Array) => void)[] = [];
 
+/** Takes requests that are no gRPC and leaves them unanswered; no port leads to it. */
+const http = createServer((_request, response) => unanswered.push(response));
+const unanswered: ServerResponse[] = [];
+
 const opened: ServerConnection[] = [];
 afterEach(() => {
   for (const connection of opened.splice(0)) connection.close();
@@ -53,7 +59,7 @@ function open(budget: {heldBytes: number; orphans: number}, heldBytesPerConnecti
     observer: undefined,
     beforeCall: undefined,
     keepAlive: {minTimeMs: 0, intervalMs: 0, timeoutMs: 0},
-    http: undefined,
+    http,
     deadlines: new Deadlines(),
     clientsPoll: new EagerPoll(0),
     budget,
@@ -99,8 +105,19 @@ function open(budget: {heldBytes: number; orphans: number}, heldBytesPerConnecti
     }
     return Buffer.concat(pieces);
   };
+  const get = (id: number): Buffer => {
+    encoder.begin();
+    for (const [name, value] of [
+      [':method', 'GET'],
+      [':scheme', 'http'],
+      [':path', '/'],
+    ]) {
+      encoder.add(name, value, 'plain');
+    }
+    return frame(1, 5, id, Buffer.from(encoder.end()));
+  };
   const reset = (id: number): void => void socket.emit('data', frame(3, 0, id, uint32(8)));
-  return {socket, connection, call, callBytes, callPacked, reset};
+  return {socket, connection, call, callBytes, callPacked, get, reset};
 }
 
 /** Codes of the RST_STREAM frames written, by stream. */
@@ -115,6 +132,7 @@ async function resets(socket: MemorySocket): Promise<Map<number, number>> {
 }
 
 const NONE = 0;
+const INTERNAL = 2;
 const REFUSED = 7;
 const CALM = 11;
 
@@ -171,6 +189,38 @@ describe('budget of a connection', () => {
       expect(connection.heldBytes).toBe(0);
     },
   );
+
+  it('Ensure that handlers of plain requests are orphans until they answer, and hold what they cost.', async () => {
+    const budget = {heldBytes: 0, orphans: ORPHANS_MAX};
+    const {socket, connection, get, reset} = open(budget);
+    // Those that are reset before their handler knows of them are no work.
+    for (const id of [1, 3]) socket.emit('data', Buffer.concat([get(id), frame(3, 0, id, uint32(8))]));
+    const ids = Array.from({length: ORPHANS_ALLOWANCE}, (_, i) => 5 + 2 * i);
+    for (const id of ids) socket.emit('data', get(id));
+    await vi.waitFor(() => expect(unanswered.length).toBe(ORPHANS_ALLOWANCE));
+    expect(budget.orphans).toBe(ORPHANS_MAX);
+    for (const id of ids) reset(id);
+    expect(budget.orphans).toBe(ORPHANS_MAX + ORPHANS_ALLOWANCE);
+    expect(connection.heldBytes).toBe(ORPHANS_ALLOWANCE * PLAIN_CALL_COST_BYTES);
+    const next = 5 + 2 * ORPHANS_ALLOWANCE;
+    socket.emit('data', get(next));
+    expect([...(await resets(socket))]).toEqual([[next, REFUSED]]);
+    unanswered.pop()!.writeHead(204).end();
+    expect(budget.orphans).toBe(ORPHANS_MAX + ORPHANS_ALLOWANCE - 1);
+    socket.emit('data', get(next + 2));
+    await vi.waitFor(() => expect(unanswered.length).toBe(ORPHANS_ALLOWANCE));
+    // One that breaks off by itself, and one that answers in order, leave nothing behind.
+    unanswered.pop()!.destroy();
+    await vi.waitFor(async () => expect((await resets(socket)).get(next + 2)).toBe(INTERNAL));
+    socket.emit('data', get(next + 4));
+    await vi.waitFor(() => expect(unanswered.length).toBe(ORPHANS_ALLOWANCE));
+    unanswered.pop()!.end('fine');
+    await vi.waitFor(() => expect(connection.streams.size).toBe(0));
+    connection.close();
+    for (const response of unanswered.splice(0)) response.end('late');
+    expect(budget).toEqual({heldBytes: 0, orphans: ORPHANS_MAX});
+    expect(connection.heldBytes).toBe(0);
+  });
 
   it('Ensure that answers beyond the budget which the client does not take are dropped.', async () => {
     const {socket, connection, call} = open({heldBytes: 0, orphans: 0}, 2.5 * MIB);

@@ -95,7 +95,8 @@ const PATHS = [...methods.map(({path}) => path), '/s/none', '/x', 'bad'];
 
 /** Takes the requests that are no gRPC; no port leads to it. */
 const http = createServer((request, response) => {
-  request.on('error', () => undefined);
+  // The client has gone: nothing works for it any more.
+  request.on('error', () => response.end());
   if (request.url === '/x') {
     // Before the request has ended.
     response.end('x');
