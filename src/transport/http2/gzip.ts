@@ -3,15 +3,18 @@
  * the system threads that do it are those that sync the log.
  */
 
+import {once} from 'node:events';
 import {createRequire} from 'node:module';
 import type Zlib from 'node:zlib';
 import {GrpcError, GrpcStatus} from './grpc-status.ts';
-import {GZIP_INLINE_BYTES_MAX} from './limits.ts';
+import {GZIP_INLINE_BYTES_MAX, GZIP_SLICE_BYTES} from './limits.ts';
 
 /** Smaller messages are not worth compressing. */
 const COMPRESSED_BYTES_LEAST = 1024;
 /** gzip ends with the length of what it holds, four bytes with the lowest first. */
 const LENGTH_BYTES = 4;
+/** Compressed bytes come in pieces of this size; each costs a trip to a thread. */
+const GZIP_CHUNK_BYTES = 64 * 1024;
 
 export interface PackedMessage {
   readonly bytes: Uint8Array;
@@ -41,18 +44,18 @@ export interface JobBudget {
   isOverBudget(): boolean;
 }
 
-/** Counts the message for as long as its job stands in the queue. @throws GrpcError resourceExhausted */
-function queueFor<Result>(
+/** Counts the message until it is done. @throws GrpcError resourceExhausted */
+function payFor<Result>(
   message: Uint8Array,
   budget: JobBudget,
-  job: () => Promise<Result>,
+  work: () => Promise<Result>,
 ): Promise<Result> {
   budget.hold(message.length);
   if (budget.isOverBudget()) {
     budget.hold(-message.length);
     throw new GrpcError(GrpcStatus.resourceExhausted, 'grpc: this connection holds too much memory');
   }
-  return queue(job).finally(() => budget.hold(-message.length));
+  return work().finally(() => budget.hold(-message.length));
 }
 
 /**
@@ -64,16 +67,50 @@ export function packMessage(message: Uint8Array, budget: JobBudget): PackedMessa
   if (message.length <= GZIP_INLINE_BYTES_MAX) {
     return {bytes: zlib().gzipSync(message, {level: 1}), isCompressed: true};
   }
-  return queueFor(
-    message,
-    budget,
+  return payFor(message, budget, () => compress(message, budget)).then((bytes) => ({
+    bytes,
+    isCompressed: true,
+  }));
+}
+
+function compress(message: Uint8Array, budget: JobBudget): Promise<Uint8Array> {
+  if (message.length > GZIP_SLICE_BYTES) return compressSlices(message, budget);
+  return queue(
     () =>
       new Promise((resolve, reject) => {
-        zlib().gzip(message, {level: 1}, (error, bytes) =>
-          error === null ? resolve({bytes, isCompressed: true}) : reject(error),
-        );
+        zlib().gzip(message, {level: 1}, (error, bytes) => (error === null ? resolve(bytes) : reject(error)));
       }),
   );
+}
+
+/** Each slice is a job of its own: shorter messages do not wait for the end of a very large one. */
+async function compressSlices(message: Uint8Array, budget: JobBudget): Promise<Uint8Array> {
+  const gzip = zlib().createGzip({level: 1, chunkSize: GZIP_CHUNK_BYTES});
+  // Whoever waits for a slice is told.
+  gzip.on('error', () => undefined);
+  const parts: Buffer[] = [];
+  let packedBytes = 0;
+  gzip.on('data', (part: Buffer) => {
+    parts.push(part);
+    packedBytes += part.length;
+    budget.hold(part.length);
+  });
+  try {
+    for (let at = 0; at < message.length; at += GZIP_SLICE_BYTES) {
+      const slice = message.subarray(at, at + GZIP_SLICE_BYTES);
+      await queue(() => write(gzip, slice));
+    }
+    await queue(() => once(gzip.end(), 'end'));
+    return Buffer.concat(parts);
+  } finally {
+    budget.hold(-packedBytes);
+  }
+}
+
+function write(gzip: Zlib.Gzip, slice: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    gzip.write(slice, (error) => (error ? reject(error) : resolve()));
+  });
 }
 
 /** @throws GrpcError resourceExhausted (too large), internal (no gzip) */
@@ -114,16 +151,15 @@ export function unpackLargeMessage(
   bytesMax: number,
   budget: JobBudget,
 ): Promise<Uint8Array> {
-  return queueFor(
-    bytes,
-    budget,
-    () =>
-      new Promise((resolve, reject) => {
-        zlib().gunzip(bytes, {maxOutputLength: Math.max(1, bytesMax)}, (error, unpacked) =>
-          error === null ? resolve(unpacked) : reject(unpackError(error, bytesMax)),
-        );
-      }),
-  );
+  return payFor(bytes, budget, () => queue(() => unpack(bytes, bytesMax)));
+}
+
+function unpack(bytes: Uint8Array, bytesMax: number): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    zlib().gunzip(bytes, {maxOutputLength: Math.max(1, bytesMax)}, (error, unpacked) =>
+      error === null ? resolve(unpacked) : reject(unpackError(error, bytesMax)),
+    );
+  });
 }
 
 function unpackError(error: unknown, bytesMax: number): GrpcError {

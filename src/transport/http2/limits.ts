@@ -68,6 +68,8 @@ export const UNSENT_BYTES_MAX = 1 * MIB;
 export const COPIED_MESSAGE_BYTES_MAX = 4 * KIB;
 /** Messages up to this size are compressed and unpacked at once, others off the event loop: half a millisecond of work. */
 export const GZIP_INLINE_BYTES_MAX = 32 * KIB;
+/** What is compressed in one go, bytes; between two pieces of a larger message others have theirs. Some ten milliseconds. */
+export const GZIP_SLICE_BYTES = 1 * MIB;
 /** Payload of a DATA frame we send at most, bytes, whatever the peer would accept: streams take turns at this size. */
 export const DATA_FRAME_BYTES_MAX = 64 * KIB;
 /** A dynamic HPACK table that we fill at most, bytes. */

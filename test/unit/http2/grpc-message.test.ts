@@ -1,6 +1,7 @@
 /** gRPC's message framing, text forms and the other small parts. */
 
-import {gzipSync} from 'node:zlib';
+import {randomBytes} from 'node:crypto';
+import {gunzipSync, gzipSync} from 'node:zlib';
 import fc from 'fast-check';
 import {afterEach, beforeEach, describe, expect, it, vi} from 'vitest';
 import {Deadlines} from '../../../src/transport/http2/deadlines.ts';
@@ -24,6 +25,7 @@ import {RememberedResets} from '../../../src/transport/http2/remembered-resets.t
 import {RequestHead} from '../../../src/transport/http2/request-head.ts';
 import {parseTarget} from '../../../src/transport/http2/target.ts';
 
+const MIB = 2 ** 20;
 const plenty = {hold: () => undefined, isOverBudget: () => false};
 
 function framed(message: Uint8Array, isCompressed = false): Buffer {
@@ -174,6 +176,31 @@ describe('gzip', () => {
       expect(await settled).toMatchObject({status: GrpcStatus.resourceExhausted});
       expect(messages).toEqual([]);
     }
+  });
+
+  it('Ensure that a small message is compressed between two slices of a large one, and all of it counts meanwhile.', async () => {
+    let held = 0;
+    let most = 0;
+    const budget = {
+      hold: (bytes: number) => {
+        held += bytes;
+        most = Math.max(most, held);
+      },
+      isOverBudget: () => false,
+    };
+    const large = randomBytes(5 * MIB + 1);
+    const done: string[] = [];
+    const pack = (name: string, message: Buffer) =>
+      Promise.resolve(packMessage(message, budget)).then(({bytes, isCompressed}) => {
+        done.push(name);
+        expect(isCompressed).toBe(true);
+        expect(gunzipSync(bytes).equals(message)).toBe(true);
+      });
+    await Promise.all([pack('large', large), pack('small', randomBytes(100_000))]);
+    expect(done).toEqual(['small', 'large']);
+    // What is packed of it already, too.
+    expect(most).toBeGreaterThan(9 * MIB);
+    expect(held).toBe(0);
   });
 
   it('Ensure that only what pays is compressed, and much of it beside the loop.', async () => {
