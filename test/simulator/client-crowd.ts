@@ -103,6 +103,14 @@ export class ClientCrowd {
     this.#disturbWatchers(fork());
   }
 
+  /** A client compares all members at a revision that was told before. */
+  askHashes(): void {
+    const {history, members} = this.#options;
+    const [client] = this.#clients;
+    const {floor} = history;
+    if (client !== undefined) for (const member of members) this.#follow(client.hash(member, floor));
+  }
+
   stop(): void {
     for (const client of [...this.#clients, ...this.#lockers]) client.stop();
   }
@@ -140,7 +148,7 @@ export class ClientCrowd {
     });
   }
 
-  #follow(run: Promise<void>): void {
+  #follow(run: Promise<unknown>): void {
     this.#running++;
     run.then(
       () => this.#running--,

@@ -112,6 +112,8 @@ export class FaultSchedule {
       member.setDiskFull(false);
       member.crashAfterOperations = undefined;
       if (member.life?.clock.isPaused === true) member.life.clock.resume();
+      member.lateWork.isApplyingLate = false;
+      member.lateWork.isSweepingLate = false;
     }
     casualties.heal();
   }

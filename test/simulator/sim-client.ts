@@ -255,11 +255,17 @@ export class SimClient {
     return outcome;
   }
 
-  async #status(member: SimulatedMember): Promise<Outcome<unknown>> {
+  #status(member: SimulatedMember): Promise<Outcome<unknown>> {
     const {history, random} = this.#options;
-    const asked = history.ask('hash');
     // Round revisions, so that members are asked about the same ones.
-    const revision = random.below(3) === 0 ? 0 : asked.floor - (asked.floor % 20);
+    const revision = random.below(3) === 0 ? 0 : history.floor - (history.floor % 20);
+    return this.hash(member, revision);
+  }
+
+  /** Asks a member, beside everything else. `revision` 0: as of now. */
+  async hash(member: SimulatedMember, revision: number): Promise<Outcome<unknown>> {
+    const {history} = this.#options;
+    const asked = history.ask('hash');
     const outcome = await this.#call(member, (server) => server.hashKv(revision));
     if (outcome.kind === 'answer') {
       const {header, result} = outcome.result;

@@ -179,6 +179,7 @@ export class SimulatedCluster {
       members: this.members,
       clients: ['admin', ...this.#crowd.hosts],
       violate,
+      askHashes: () => this.#crowd.askHashes(),
       trace: this.trace,
       pauseMsMax: this.swarm.faultPauseMsMax,
       wanted: () => Math.ceil((FAULTS_MIN * this.#crowd.operations) / Math.max(1, options.operations)),

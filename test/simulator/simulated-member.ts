@@ -15,6 +15,7 @@ import type {ServerConfig} from '../../src/engine/server/server-config.ts';
 import type {ServerPorts} from '../../src/engine/server/server-ports.ts';
 import {DataDir} from '../../src/engine/storage/data-dir.ts';
 import type {EventQueue} from './event-queue.ts';
+import {LateWork} from './late-work.ts';
 import {MemberClock} from './member-clock.ts';
 import {type MemberObserver, observeMember, observeReplica} from './member-observer.ts';
 import {MemoryBackendDisk} from './memory-backend.ts';
@@ -107,6 +108,7 @@ export class SimulatedMember {
   readonly options: SimulatedMemberOptions;
   config: ServerConfig;
   weather: DiskWeather = {...FAIR_DISK};
+  readonly lateWork = new LateWork();
   clockRate = 1;
   /** A fault has meddled with its files: it may have lost what was durable, until it has caught up. */
   isDamaged = false;
@@ -213,6 +215,7 @@ export class SimulatedMember {
       });
       const {replica} = life;
       observeReplica({member: this, opened, replica, observer: this.options.observer});
+      this.lateWork.hold(opened, replica, clock);
       life.server = new Server(replica);
       await life.replica.start();
       await life.replica.published();

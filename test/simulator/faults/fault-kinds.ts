@@ -30,6 +30,8 @@ export const PROCESS_FAULTS = [
   'secondStart',
   'clockRate',
   'clockJump',
+  'lateApply',
+  'lateSweep',
 ] as const;
 export const DISK_FAULTS = ['slowDisk', 'hungDisk', 'syncError', 'ioError', 'fullStore', 'fullDisk'] as const;
 export const FILE_FAULTS = ['flippedBit', 'staleFile', 'missingFile', 'wipedDisk'] as const;
@@ -42,7 +44,7 @@ export type FileFault = (typeof FILE_FAULTS)[number];
 export type OperatorFault = (typeof OPERATOR_FAULTS)[number];
 export type FaultKind = NetworkFault | ProcessFault | DiskFault | FileFault | OperatorFault;
 
-export const ADDED_FAULTS: readonly FaultKind[] = [...FILE_FAULTS, 'slowMember'];
+export const ADDED_FAULTS: readonly FaultKind[] = [...FILE_FAULTS, 'slowMember', 'lateApply', 'lateSweep'];
 /** Those that swarms have always had. */
 export const FIRST_FAULTS: readonly FaultKind[] = [
   ...PROCESS_FAULTS,
@@ -68,6 +70,8 @@ export interface FaultScene {
   /** What a call into a member from outside may not throw. */
   readonly onAssertion: (error: unknown) => void;
   readonly violate: (invariant: string, detail: string) => void;
+  /** Asks all members for the hash of the same revision, as somebody who compares them. */
+  readonly askHashes: () => void;
   /** For the log of the run. */
   readonly note: (text: string) => void;
   /** A fault that may come late, or not at all, has struck. */

@@ -5,6 +5,7 @@ import {callMember} from '../client-call.ts';
 import {putOf} from '../requests.ts';
 import {codeOf, Scenario, serverOf} from '../scenario.ts';
 import {SeededRandom} from '../seeded-random.ts';
+import type {SimulatedMember} from '../simulated-member.ts';
 import {type FaultScene, NETWORK_FAULTS} from './fault-kinds.ts';
 import {strikeNetwork} from './network-faults.ts';
 import {strikeAsOperator} from './operator-faults.ts';
@@ -19,6 +20,7 @@ function sceneOf(world: Scenario, clients: readonly string[] = []): FaultScene {
     clients,
     clockRateMax: 1,
     casualties: world.cluster.casualties,
+    askHashes: () => undefined,
     note: () => undefined,
     struck: () => undefined,
     changesMembers: false,
@@ -131,6 +133,52 @@ describe('slow members', () => {
       expect(member.replica?.applier.index).toBeLessThan(index);
       world.cluster.network.heal();
       await world.until(() => member.replica?.applier.index === index, 'the slow one has it');
+    });
+  });
+});
+
+describe('late work', () => {
+  it('Ensure that a member that applies late knows what is committed, and catches up at its next life at the latest.', async () => {
+    await Scenario.play({}, async (world) => {
+      const {leader} = world;
+      const [member] = world.followers;
+      await world.put(leader, 'k', 'v');
+      const statusOf = () => member.replica?.loop.status() ?? {applied: 0, commit: 0, term: 0};
+      const {term} = statusOf();
+      strikeProcess('lateApply', sceneOf(world), {member, ms: 1});
+      await world.puts(leader, 5);
+      await world.cluster.pass(3_000);
+      expect(statusOf().commit).toBe(leader.replica?.loop.status().commit);
+      expect(statusOf().applied).toBeLessThan(statusOf().commit);
+      expect(statusOf().term).toBe(term);
+      member.kill({landed: false});
+      member.start();
+      member.lateWork.isApplyingLate = false;
+      await world.published(member);
+    });
+  });
+
+  it('Ensure that one that deletes late gives the hashes of those that have deleted.', async () => {
+    await Scenario.play({}, async (world) => {
+      const {leader} = world;
+      const [member] = world.followers;
+      await world.puts(leader, 20);
+      const isFinished = (one: SimulatedMember) => {
+        const mvcc = one.replica?.mvcc;
+        return mvcc !== undefined && mvcc.compactRevision() > 0 && mvcc.finishedCompactRevision() > 0;
+      };
+      const due: (() => void)[] = [];
+      const scene = {...sceneOf(world), later: (_ms: number, action: () => void) => due.push(action)};
+      strikeProcess('lateSweep', scene, {member, ms: 1});
+      await world.until(() => isFinished(leader), 'the leader has deleted');
+      await world.cluster.pass(1_000);
+      expect(isFinished(member)).toBe(false);
+      const {revision} = serverOf(leader).header();
+      const hashOf = async (one: SimulatedMember) =>
+        (await world.cluster.drive(serverOf(one).hashKv(revision))).result;
+      expect(await hashOf(member)).toEqual(await hashOf(leader));
+      for (const action of due) action();
+      await world.until(() => isFinished(member), 'it has deleted, too');
     });
   });
 });

@@ -49,7 +49,18 @@ export function strikeProcess(kind: ProcessFault, scene: FaultScene, {member, ms
       member.setWallSkewMs(skewMs);
       // Back again, so that it also jumps while a measurement is under way.
       if (random.below(2) === 0) scene.later(ms, () => member.setWallSkewMs(0));
+      return;
     }
+    case 'lateApply': {
+      const {electionTimeoutMs} = member.config;
+      member.lateWork.isApplyingLate = true;
+      // Long enough for an election meanwhile.
+      const lateMs = electionTimeoutMs / 2 + random.below(2 * electionTimeoutMs);
+      scene.later(lateMs, () => (member.lateWork.isApplyingLate = false));
+      return;
+    }
+    case 'lateSweep':
+      sweepLate(scene, member, ms);
   }
 }
 
@@ -57,4 +68,17 @@ function losePower({random}: FaultScene, member: SimulatedMember): void {
   if (!member.isUp) return;
   const choices = [loseUnsynced, keepUnsynced, anyCrash(random), anyCrash(random)][random.below(4)];
   member.losePower(choices, {landed: random.below(2) === 0});
+}
+
+/** Something is compacted that this member does not delete; its hashes are the others' all the same. */
+function sweepLate(scene: FaultScene, member: SimulatedMember, ms: number): void {
+  member.lateWork.isSweepingLate = true;
+  const {life} = member;
+  const {server} = life ?? {};
+  if (life?.isStopping === false && server !== undefined) {
+    const revision = Math.max(1, server.header().revision - scene.random.below(10));
+    life.clock.enter(() => server.compact({revision, physical: false}).catch(scene.onAssertion));
+  }
+  scene.later(ms / 2, () => scene.askHashes());
+  scene.later(ms, () => (member.lateWork.isSweepingLate = false));
 }

@@ -211,9 +211,9 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'campaign-over-unapplied-change',
+    fastSeeds: 40,
     bug: '2 (raft 456, 469)',
     what: 'a member campaigns with a committed configuration change that it has not applied',
-    needs: 'committed changes that stay unapplied for an election timeout: a slow applier',
     changes: [
       {
         file: 'raft/candidate.ts',
@@ -228,9 +228,8 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     ],
     swarm: {
       members: 3,
-      kinds: ['kill', 'isolate', 'campaign', 'slowDisk'],
+      kinds: ['lateApply', 'campaign', 'jointChange'],
       faultPauseMsMax: 300,
-      changesMembers: true,
     },
     by: ['election safety', ...LOG_BROKEN],
   },

@@ -110,9 +110,9 @@ export const STATE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'hash-of-what-is-left',
+    fastSeeds: 40,
     bug: '44 (etcd 14849, 14828)',
     what: 'HashKV takes in what a member has not deleted yet',
-    needs: 'hashes asked while members delete at different speeds',
     changes: [
       {
         file: 'state-machine/mvcc/hash-kv.ts',
@@ -120,6 +120,7 @@ export const STATE_MUTANTS: readonly Mutant[] = [
         replace: 'hash',
       },
     ],
+    swarm: {members: 3, kinds: ['lateSweep']},
     by: ['hash kv'],
   },
   {
