@@ -68,6 +68,7 @@ export class ClientConnection extends Connection implements ClientCallHost {
   readonly #keepAlive: KeepAlive;
   #nextStreamId = 1;
   #isGoingAway = false;
+  #isClosing = false;
   #endDetail = '';
   #greeting: {resolve: () => void; reject: (error: GrpcError) => void} | undefined;
   /** Calls beyond the server's concurrent streams, in order. */
@@ -270,6 +271,7 @@ export class ClientConnection extends Connection implements ClientCallHost {
   }
 
   #unusable(): GrpcError {
+    if (this.#isClosing) return closingError();
     const detail = this.#endDetail === '' ? 'the connection is draining' : this.#endDetail;
     return new UnprocessedCallError(GrpcStatus.unavailable, detail);
   }
@@ -357,13 +359,12 @@ export class ClientConnection extends Connection implements ClientCallHost {
       this.#waiting.shift()!();
   }
 
-  /** Ends the connection; running calls fail with Cancelled. */
+  /** Ends the connection; calls that run or wait fail with Cancelled. */
   close(): void {
-    for (const stream of [...this.streams.values()]) {
-      (stream as ClientCall).cancel(
-        new GrpcError(GrpcStatus.cancelled, 'grpc: the client connection is closing'),
-      );
-    }
+    this.#isClosing = true;
+    // Calls that wait for room get none.
+    this.#goAway();
+    for (const stream of [...this.streams.values()]) (stream as ClientCall).cancel(closingError());
     this.shutDown(ErrorCode.noError, '');
   }
 
@@ -376,4 +377,8 @@ export class ClientConnection extends Connection implements ClientCallHost {
     this.#greeting?.reject(new GrpcError(GrpcStatus.unavailable, `error reading from server: ${detail}`));
     for (const open of this.#waiting.splice(0)) open();
   }
+}
+
+export function closingError(): GrpcError {
+  return new GrpcError(GrpcStatus.cancelled, 'grpc: the client connection is closing');
 }

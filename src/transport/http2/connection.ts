@@ -226,6 +226,7 @@ export abstract class Connection extends ConnectionWriter implements FrameSink, 
     const change = this.peer.initialWindowSize - windowBefore;
     if (change !== 0) this.#moveStreamWindows(change);
     this.#answer(FrameType.settings, Buffer.alloc(0), 0, 0);
+    this.streamsChanged();
   }
 
   #moveStreamWindows(change: number): void {
@@ -363,7 +364,7 @@ export abstract class Connection extends ConnectionWriter implements FrameSink, 
     this.streamsChanged();
   }
 
-  /** A stream is gone. */
+  /** A stream is gone, or the peer may take more of them. */
   protected streamsChanged(): void {}
 
   #abort(stream: Stream, abort: StreamAbort): void {

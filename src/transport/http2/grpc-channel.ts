@@ -6,7 +6,12 @@
 import {connect as connectTcp, isIP, type Socket} from 'node:net';
 import type {ConnectionOptions} from 'node:tls';
 import {UnprocessedCallError} from './client-call.ts';
-import {type ClientCallOptions, ClientConnection, type ClientStream} from './client-connection.ts';
+import {
+  type ClientCallOptions,
+  ClientConnection,
+  type ClientStream,
+  closingError,
+} from './client-connection.ts';
 import {GrpcError, GrpcStatus} from './grpc-status.ts';
 import {parseTarget, type Target} from './target.ts';
 
@@ -83,7 +88,7 @@ export class GrpcChannel {
 
   close(): void {
     this.#isClosed = true;
-    this.#dialAbort?.abort(channelClosing());
+    this.#dialAbort?.abort(closingError());
     this.#connection?.close();
     this.#connection = undefined;
   }
@@ -94,7 +99,7 @@ export class GrpcChannel {
 
   /** Waits for a connection no longer than the call may. */
   async #connect(timeoutMs: number | undefined, signal: AbortSignal | undefined): Promise<ClientConnection> {
-    if (this.#isClosed) throw channelClosing();
+    if (this.#isClosed) throw closingError();
     this.#dialling ??= this.#dial().finally(() => {
       this.#dialling = undefined;
     });
@@ -143,10 +148,6 @@ export class GrpcChannel {
       this.#dialAbort = undefined;
     }
   }
-}
-
-function channelClosing(): GrpcError {
-  return new GrpcError(GrpcStatus.cancelled, 'grpc: the client connection is closing');
 }
 
 async function dialSocket(

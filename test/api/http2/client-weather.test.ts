@@ -1,71 +1,21 @@
 /** Our client and servers that answer by hand: what may be sent again, what may not, and how each end is told. */
 
 import {afterEach, describe, expect, it, vi} from 'vitest';
-import {GrpcChannel, type GrpcChannelOptions} from '../../../src/transport/http2/grpc-channel.ts';
 import {GrpcStatus} from '../../../src/transport/http2/grpc-status.ts';
 import {
-  block,
-  E,
-  F,
-  frame,
-  listenRaw,
-  message,
-  type RawPeer,
-  type RawServer,
-  settings,
-  T,
-  uint32,
-} from './raw-peer.ts';
+  answer,
+  call,
+  channelTo,
+  goaway,
+  headersOf,
+  listen,
+  OK_HEADERS,
+  onRequest,
+  stopAll,
+} from './hand-server.ts';
+import {block, E, F, frame, message, settings, T, uint32} from './raw-peer.ts';
 
-const stops: (() => void)[] = [];
-
-afterEach(() => {
-  for (const stop of stops.splice(0)) stop();
-});
-
-async function listen(...given: Parameters<typeof listenRaw>): Promise<RawServer> {
-  const server = await listenRaw(...given);
-  stops.push(() => server.stop());
-  return server;
-}
-
-function channelTo(server: RawServer, options: Partial<GrpcChannelOptions> = {}): GrpcChannel {
-  const channel = new GrpcChannel({target: `127.0.0.1:${server.port}`, dialTimeoutMs: 2000, ...options});
-  stops.push(() => channel.close());
-  return channel;
-}
-
-const OK_HEADERS: [string, string][] = [
-  [':status', '200'],
-  ['content-type', 'application/grpc'],
-];
-const goaway = (last: number, code: number, debug = ''): Buffer =>
-  frame(T.goaway, 0, 0, Buffer.concat([uint32(last), uint32(code), Buffer.from(debug)]));
-
-const headersOf = (id: number, fields: readonly (readonly [string, string])[], flags: number): Buffer =>
-  frame(T.headers, flags | F.endHeaders, id, block(fields));
-
-/** Calls `act` for each request, once it is complete. */
-function onRequest(peer: RawPeer, act: (id: number) => void): void {
-  const seen = new Set<number>();
-  peer.socket.on('data', () => {
-    for (const {type, flags, id} of [...peer.frames]) {
-      if (type !== T.data || (flags & F.endStream) === 0 || seen.has(id)) continue;
-      seen.add(id);
-      act(id);
-    }
-  });
-}
-
-const answer = (peer: RawPeer, id: number, content = 'ok'): void =>
-  peer.send(
-    headersOf(id, OK_HEADERS, 0),
-    frame(T.data, 0, id, message(content)),
-    headersOf(id, [['grpc-status', '0']], F.endStream),
-  );
-
-const call = (channel: GrpcChannel, options = {}): Promise<string> =>
-  channel.unary('/a.B/C', Buffer.from('request'), options).then((bytes) => Buffer.from(bytes).toString());
+afterEach(stopAll);
 
 describe('calls that the server has surely not seen', () => {
   it('Ensure that a refused stream is sent again.', async () => {
