@@ -1,7 +1,8 @@
 /** Calls of our client that wait for the server to have room for a stream, and how they end; answers that are too much. */
 
 import {gzipSync} from 'node:zlib';
-import {afterEach, describe, expect, it} from 'vitest';
+import {afterEach, describe, expect, it, vi} from 'vitest';
+import type {ClientStream} from '../../../src/transport/http2/client-connection.ts';
 import {GrpcStatus} from '../../../src/transport/http2/grpc-status.ts';
 import {
   answer,
@@ -120,6 +121,51 @@ describe('calls that wait for room', () => {
     expect(await unary).toBe('new');
     answer(peer, 1, 'old');
     expect(await first).toBe('old');
+  });
+});
+
+describe('streams whose connection is still being made', () => {
+  it('Ensure that what is said early arrives in order, with the deadline that is left.', async () => {
+    const server = await listen((peer) => onRequest(peer, (id) => answer(peer, id, 'done')));
+    const stream = channelTo(server).stream('/a.B/Bidi', {timeoutMs: 60_000});
+    const sent = [stream.send(Buffer.from('one')), stream.send(Buffer.from('two'))];
+    stream.end();
+    const answers: string[] = [];
+    for await (const bytes of stream.responses) answers.push(Buffer.from(bytes).toString());
+    expect(answers).toEqual(['done']);
+    await Promise.all(sent);
+    const [peer] = server.peers;
+    expect(contentOf(peer, 1)).toEqual(['one', 'two', '']);
+    expect(peer.headers.get(1)![0].get('grpc-timeout')).toMatch(/^[1-9]\d*[HMSmun]$/);
+  });
+
+  it('Ensure that one may be cancelled, aborted or left, and nothing of it reaches the server.', async () => {
+    // It takes the connection and says nothing yet.
+    const server = await listen(() => undefined, Buffer.alloc(0));
+    const channel = channelTo(server);
+    const abort = new AbortController();
+    const error = {status: GrpcStatus.cancelled, message: 'context canceled'};
+    const next = (stream: ClientStream) => stream.responses[Symbol.asyncIterator]().next();
+    const [cancelled, aborted, left] = [{}, {signal: abort.signal}, {}].map((options) =>
+      channel.stream('/a.B/Bidi', options),
+    );
+    cancelled.cancel();
+    await expect(next(cancelled)).rejects.toMatchObject(error);
+    abort.abort();
+    await expect(next(aborted)).rejects.toMatchObject(error);
+    await expect(aborted.send(Buffer.from('late'))).rejects.toMatchObject(error);
+    await expect(call(channel, {signal: abort.signal})).rejects.toMatchObject(error);
+    await vi.waitFor(() => expect(server.peers.length).toBe(1));
+    const [peer] = server.peers;
+    const leaving = left.responses[Symbol.asyncIterator]().return!();
+    onRequest(peer, (id) => answer(peer, id));
+    peer.send(settings());
+    expect(await leaving).toEqual({value: undefined, done: true});
+    expect(await call(channel)).toBe('ok');
+    await peer.sync();
+    // Cancelled in the same turn in which they were opened: at most their names arrive.
+    const content = [...peer.data.values()].flat().map((bytes) => bytes.toString('latin1', 5));
+    expect(content).toEqual(['request']);
   });
 });
 

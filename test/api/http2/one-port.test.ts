@@ -441,6 +441,17 @@ describe('plain requests over HTTP/2', () => {
     peer.close();
   });
 
+  it('Ensure that a request may end with trailers.', async () => {
+    const port = await startHttp();
+    const peer = await RawPeer.connect(port);
+    const fields = plainFields([[':method', 'POST']]);
+    peer.send(frame(T.headers, F.endHeaders, 1, block(fields)), frame(T.data, 0, 1, Buffer.from('abc')));
+    peer.send(frame(T.headers, F.endHeaders | F.endStream, 1, block([['x-sum', '1']])));
+    const body = await peer.until(() => (peer.data.get(1)?.length === 2 ? peer.body(1) : undefined));
+    expect(JSON.parse(body.toString())).toMatchObject({method: 'POST', bytes: 3});
+    peer.close();
+  });
+
   it('Ensure that large, empty and broken answers come back as such.', async () => {
     const port = await startHttp();
     const status = [...h2, '-o', '/dev/null', '-w', '%{http_code} %{size_download}'];
