@@ -226,6 +226,44 @@ describe('a wiped member', () => {
   });
 });
 
+describe('a wiped founder that nobody answers', () => {
+  it('Ensure that it cannot elect who lacks what it once acknowledged.', async () => {
+    await Scenario.play({}, async (world) => {
+      const {leader} = world;
+      const [wiped, behind] = world.followers;
+      // The checkers are told that what it had is gone.
+      const opens = async (member: SimulatedMember) => {
+        member.isDamaged = true;
+        member.start();
+        await world.until(() => member.replica !== undefined, 'it opens');
+        member.isDamaged = false;
+      };
+      await world.puts(leader, 5);
+      world.isolate(behind);
+      await world.cluster.pass(3_000);
+      await world.put(leader, 'k1', 'acknowledged by the one that is wiped');
+      for (const member of [leader, wiped, behind]) member.kill({landed: false});
+      world.cluster.network.heal();
+      wiped.wipe();
+      await opens(wiped);
+      await world.cluster.pass(5_000);
+      expect(wiped.isUp).toBe(true);
+      expect(wiped.replica?.loop.takesPart).toBe(false);
+      world.cluster.expectsEnds = true;
+      behind.start();
+      await world.until(() => !wiped.isUp, 'its end');
+      expect(world.cluster.ends.at(-1)?.error).toMatchObject({failure: {code: 'clusterMismatch'}});
+      expect(world.cluster.leader()).toBeUndefined();
+      // It has a data dir by now, and knows no more than before.
+      await opens(wiped);
+      await world.until(() => !wiped.isUp, 'its end');
+      leader.start();
+      await world.until(() => world.cluster.leader() !== undefined, 'a leader');
+      await rejoin(world, wiped);
+    });
+  });
+});
+
 /** As the refusal says: out, and in again. */
 async function rejoin(world: Scenario, member: SimulatedMember): Promise<void> {
   const {leader} = world;

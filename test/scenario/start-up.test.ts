@@ -4,6 +4,7 @@ import {describe, expect, it} from 'vitest';
 import {anyCrash, loseUnsynced} from '../simulator/memory-disk.ts';
 import {Scenario} from '../simulator/scenario.ts';
 import {SeededRandom} from '../simulator/seeded-random.ts';
+import type {SimulatedMember} from '../simulator/simulated-member.ts';
 
 describe('a start that is cut short', () => {
   it('Ensure that the founding of a cluster survives a crash before each operation of the disk.', async () => {
@@ -41,6 +42,62 @@ describe('a start that is cut short', () => {
         if (after % 5 === 0) await world.puts(world.leader, 3);
       }
       member.crashAfterOperations = undefined;
+    });
+  });
+});
+
+describe('the first start of a cluster', () => {
+  /** Starts a founder later than the others. */
+  const late = ({cluster}: Scenario, place: number, afterMs: number): SimulatedMember => {
+    const member = cluster.members[place];
+    member.crashAfterOperations = 0;
+    member.onArmedCrash = () => {
+      member.kill({landed: false});
+      cluster.queue.after(afterMs, () => member.start());
+    };
+    return member;
+  };
+
+  it('Ensure that a founder waits for a second one, and the two of them for no third.', async () => {
+    const world = new Scenario();
+    const {cluster} = world;
+    const [first] = cluster.members;
+    late(world, 1, 8_000);
+    const third = late(world, 2, 16_000);
+    const seen: unknown[] = [];
+    const note = () => seen.push([first.replica?.loop.takesPart, cluster.leader() !== undefined]);
+    const watch = () => {
+      cluster.queue.after(4_000, note);
+      // Its data dir is made by now; it still has to ask.
+      cluster.queue.after(4_100, () => {
+        first.kill({landed: false});
+        first.start();
+      });
+      cluster.queue.after(7_900, note);
+      cluster.queue.after(12_000, note);
+    };
+    cluster.queue.after(1, watch);
+    await cluster.play(async () => {
+      expect(third.isUp).toBe(true);
+      await world.puts(world.leader, 3);
+    });
+    expect(seen).toEqual([
+      [false, false],
+      [false, false],
+      [true, true],
+    ]);
+  });
+
+  it('Ensure that a founder that came late is asked nothing more once it has taken part.', async () => {
+    await Scenario.play({}, async (world) => {
+      const [one, other] = world.followers;
+      expect(one.life?.opened?.strangersMin).toBe(1);
+      for (const member of [one, other]) member.kill({landed: false});
+      one.start();
+      await world.until(() => one.replica !== undefined, 'it opens');
+      expect(one.life?.opened?.strangersMin).toBe(0);
+      other.start();
+      for (const member of [one, other]) await world.published(member);
     });
   });
 });

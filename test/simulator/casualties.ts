@@ -80,8 +80,7 @@ export class Casualties {
 
   /**
    * A process has opened its data dir. One with an empty disk must not when somebody tells it that it had started
-   * before. When nobody does, it cannot know that it is no founder: that ends here, for what it goes on to break was
-   * promised by nobody.
+   * before. When nobody does, it may, and must not take part ({@link Casualties.#look}).
    */
   opened(member: SimulatedMember, {identity}: OpenedMember): void {
     const damage = this.#damaged.get(member);
@@ -91,18 +90,11 @@ export class Casualties {
     const knows = answers.some(({members}) =>
       members?.some(({id, name}) => id === identity.memberId && name !== ''),
     );
-    if (knows) {
-      this.#options.violate(
-        'refusal',
-        `${member.name} starts anew, though it was told that it had started before`,
-      );
-      return;
-    }
-    // Not from within its own start.
-    this.#options.queue.after(0, () => {
-      if (member.life === life) member.kill({landed: false});
-    });
-    void this.#repair(member);
+    if (!knows) return;
+    this.#options.violate(
+      'refusal',
+      `${member.name} starts anew, though it was told that it had started before`,
+    );
   }
 
   /** A process ended by itself. @returns whether that is what a damaged member should do */
@@ -135,9 +127,13 @@ export class Casualties {
   }
 
   #look(): void {
-    for (const [member, {lives, untilIndex}] of this.#damaged) {
+    for (const [member, {isWiped, lives, untilIndex}] of this.#damaged) {
       const {life} = member;
-      if (life === undefined || life.number <= lives || !life.isPublished) continue;
+      if (life === undefined || life.number <= lives) continue;
+      // All that the others know of it speaks against it: see `wipeDisk`.
+      if (isWiped && member.isDamaged && life.replica?.loop.takesPart === true)
+        this.#options.violate('refusal', `${member.name} takes part, though its disk was wiped`);
+      if (!life.isPublished) continue;
       const {commit, probation} = life.opened?.raft.status() ?? {commit: 0, probation: 1};
       if (probation > 0 || commit < untilIndex) continue;
       member.isDamaged = false;

@@ -27,8 +27,11 @@ export interface FirstLog {
   readonly hardState: HardState;
 }
 
+/** Of the entries that a cluster begins with, one for each founder; the first election is for the next. */
+export const FOUNDING_TERM = 1;
+
 type Network = PeerNetwork<Message, PeerCall, PeerAnswer>;
-type ClusterAnswer = PeerAnswer & {type: 'cluster'};
+export type ClusterAnswer = PeerAnswer & {type: 'cluster'};
 
 /** The members that `--initial-cluster` names, with the ids that etcd would give them, sorted by id. */
 export function initialMembers(config: ServerConfig, sha1: Sha1): Member[] {
@@ -68,7 +71,7 @@ export async function foundCluster(options: {
   refuseIfKnownAsStarted(self, ofCluster(clusterId, answers, logger));
   const entries = members.map((member, place) => ({
     index: place + 1,
-    term: 1,
+    term: FOUNDING_TERM,
     type: EntryType.confChange,
     payload: encodeConfChange({
       steps: [{type: 'addVoter', memberId: member.id}],
@@ -84,7 +87,7 @@ export async function foundCluster(options: {
   return {
     identity: {clusterId, memberId: self.id},
     entries,
-    hardState: {term: 1, vote: 0n, commit: entries.length},
+    hardState: {term: FOUNDING_TERM, vote: 0n, commit: entries.length},
   };
 }
 
@@ -114,7 +117,10 @@ function ofCluster(
  * A member whose disk was wiped must not start anew under its old id: what it acknowledged is gone, and it could
  * vote twice. Its peers remember that it had started.
  */
-function refuseIfKnownAsStarted(self: Member, answers: readonly ClusterAnswer[]): void {
+export function refuseIfKnownAsStarted(
+  self: Pick<Member, 'id' | 'name'>,
+  answers: readonly ClusterAnswer[],
+): void {
   for (const answer of answers) {
     const known = answer.members.find(({id}) => id === self.id);
     const isRemoved = answer.removed.includes(self.id);
@@ -122,7 +128,7 @@ function refuseIfKnownAsStarted(self: Member, answers: readonly ClusterAnswer[])
     const detail =
       `member ${hex64(self.id)} (${known?.name || self.name}) has already been ${isRemoved ? 'removed' : 'bootstrapped'} ` +
       'in this cluster, but its data dir is empty: remove it with `kvd member remove`, add it again with ' +
-      '`kvd member add`, and start it with --initial-cluster-state=existing';
+      '`kvd member add`, and start it with --initial-cluster-state=existing and an empty --data-dir';
     throw new EngineError({code: 'clusterMismatch', detail});
   }
 }

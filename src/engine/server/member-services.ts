@@ -1,6 +1,8 @@
 /** What is asked of this member beside keys and values, by clients and by other members: leases, quota, membership. */
 
 import {REQUEST_TIMEOUT_BASE_MS} from '../limits.ts';
+import type {Entry} from '../raft/message.ts';
+import type {Raft} from '../raft/raft.ts';
 import type {Command} from '../state-machine/command.ts';
 import {Leadership} from './leadership.ts';
 import type {LeaseExpirer} from './lease-expirer.ts';
@@ -65,6 +67,7 @@ export class MemberServices {
     this.peerService = new PeerService({
       identity,
       members: () => stateMachine.members,
+      unapplied: () => unappliedEntries(opened.raft),
       leases: this.leases,
       hashes,
       term: () => loop().term,
@@ -110,4 +113,10 @@ function makeMembershipRouter({
     connectedSinceMs: (id) => network.connectedSinceMs(id),
   });
   return new MembershipRouter({membership, members, loop, reads: pipeline.reads, network, clock, timeoutMs});
+}
+
+function unappliedEntries(raft: Raft): readonly Entry[] {
+  const {applied, firstIndex, lastIndex} = raft.status();
+  const from = Math.max(applied + 1, firstIndex);
+  return from > lastIndex ? [] : raft.entries(from, lastIndex);
 }

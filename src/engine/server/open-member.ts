@@ -8,6 +8,7 @@ import {assert, EngineError} from '../errors.ts';
 import {hex64} from '../lib/hex64.ts';
 import {decodeConfChange} from '../raft/conf-change.ts';
 import {type Entry, EntryType, type HardState} from '../raft/message.ts';
+import {majority} from '../raft/quorum.ts';
 import {Raft} from '../raft/raft.ts';
 import {StateMachine} from '../state-machine/state-machine.ts';
 import {type DataDir, WAL_FOLDER} from '../storage/data-dir.ts';
@@ -17,7 +18,14 @@ import {Wal} from '../storage/wal.ts';
 import type {WalContents} from '../storage/wal-contents.ts';
 import type {AppliedMark, Index, Member, MemberId, Term} from '../types.ts';
 import {KVD_VERSION} from '../version.ts';
-import {askPeers, checkAgainstDisk, foundCluster, type Identity, joinCluster} from './bootstrap.ts';
+import {
+  askPeers,
+  checkAgainstDisk,
+  FOUNDING_TERM,
+  foundCluster,
+  type Identity,
+  joinCluster,
+} from './bootstrap.ts';
 import {runSlices} from './run-slices.ts';
 import type {ServerConfig} from './server-config.ts';
 import type {ServerPorts} from './server-ports.ts';
@@ -34,6 +42,11 @@ export interface OpenedMember {
   readonly markerIndex: Index;
   /** Whom to have links to until the replicated list says it: a member that joins knows nobody yet. */
   readonly firstPeers: readonly Member[];
+  /**
+   * Of a founder that has promised nobody anything yet: how many other founders have to say that they do not know it,
+   * before it may take part; see founder-check.ts. 0: it takes part.
+   */
+  readonly strangersMin: number;
   /** Gives everything back; the store has been stopped before. */
   close(): Promise<void>;
 }
@@ -92,6 +105,7 @@ export async function openMember(options: OpenOptions): Promise<OpenedMember> {
       stateMachine,
       firstIndex: raft.status().firstIndex,
       markerIndex: start.isAhead ? start.compacted.index : contents.snapshot.index,
+      strangersMin: marker.isRestored ? 0 : strangersMin(start),
       firstPeers: knowsPeers ? [] : await findPeers({config, ports}),
       close: () => closeAll(log.wal, store),
     };
@@ -122,6 +136,12 @@ async function makeMember({config, ports, dataDir, walSegmentBytes}: OpenOptions
     await wal.close();
   });
   logger.info('data dir made', {path: dataDir.path, ...first.identity, state: config.initialClusterState});
+}
+
+/** As long as its term is that of the foundation, a founder cannot have voted for anybody or acknowledged anything. */
+function strangersMin({hardState}: LogStart): number {
+  const {term, vote, commit} = hardState;
+  return term === FOUNDING_TERM && vote === 0n ? majority(commit) - 1 : 0;
 }
 
 /** Whether committed entries, still to be applied, will list this member: a founder's log begins with them. */

@@ -38,6 +38,8 @@ export interface RaftLoopOptions {
   readonly tickMs: number;
   /** A leader whose disk takes longer than this for one batch hands leadership over, milliseconds. */
   readonly diskStallMs: number;
+  /** False: raft hears and says nothing until {@link RaftLoop.takePart}; all else goes on as without a leader. */
+  readonly takesPart: boolean;
   readonly actions: RaftLoopActions;
 }
 
@@ -49,6 +51,7 @@ export class RaftLoop {
   readonly #log: LogWriter;
   readonly #tickGap: {set(value: number): void};
   #inbox: Input[] = [];
+  #takesPart: boolean;
   #turnDue = false;
   #inTurn = false;
   /** Who waits for what raft decides in this turn. */
@@ -65,6 +68,7 @@ export class RaftLoop {
   constructor(options: RaftLoopOptions) {
     this.#options = options;
     this.#raft = options.raft;
+    this.#takesPart = options.takesPart;
     const status = options.raft.status();
     this.#softState = {leader: status.leader, role: status.role};
     this.#term = status.term;
@@ -93,6 +97,14 @@ export class RaftLoop {
     this.#stopped = true;
     this.#tellDecided();
     await this.#log.drained();
+  }
+
+  takePart(): void {
+    this.#takesPart = true;
+  }
+
+  get takesPart(): boolean {
+    return this.#takesPart;
   }
 
   /** Changes with each election. */
@@ -127,6 +139,7 @@ export class RaftLoop {
   }
 
   receive(messages: readonly Message[]): void {
+    if (!this.#takesPart) return;
     this.#put((raft) => {
       for (const message of messages) raft.step(message);
     });
@@ -134,7 +147,7 @@ export class RaftLoop {
 
   /** Resolves when raft has decided: `actions.installSnapshot` was called, or it does not want this image. */
   announce(snapshot: Message & {type: 'snapshot'}): Promise<void> {
-    if (this.#stopped) return Promise.resolve();
+    if (this.#stopped || !this.#takesPart) return Promise.resolve();
     return new Promise((resolve) => {
       this.#decided.push(resolve);
       this.receive([snapshot]);
@@ -287,7 +300,7 @@ export class RaftLoop {
       this.#scheduleTick();
       this.#measureGap();
       this.#stepDownWhenStalled();
-      this.#inbox.push((raft) => raft.tick());
+      if (this.#takesPart) this.#inbox.push((raft) => raft.tick());
       this.#turn();
       this.#options.actions.ticked();
     });

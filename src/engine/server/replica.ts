@@ -19,6 +19,7 @@ import type {Index, Term} from '../types.ts';
 import {WatchHub} from '../watch/watch-hub.ts';
 import type {Applier} from './applier.ts';
 import type {Identity} from './bootstrap.ts';
+import {FounderCheck} from './founder-check.ts';
 import {LeaderDuties} from './leader-duties.ts';
 import type {Leadership} from './leadership.ts';
 import type {Leases} from './leases.ts';
@@ -80,6 +81,12 @@ export class Replica {
   readonly #duties: LeaderDuties;
   readonly #services: MemberServices;
   readonly #hashes = new StateHashes();
+  readonly #founderCheck: FounderCheck;
+  /**
+   * Nobody hears this member's name before it has applied this entry. A founder's is the first of a leader: with it
+   * is on disk that the member took part, so that after a crash it does not ask whether it is new.
+   */
+  readonly #namedBehind: Index;
   readonly #publisher: Publisher;
   readonly #watchPump: WatchPump;
   readonly #onFailure: (error: unknown) => void;
@@ -139,6 +146,8 @@ export class Replica {
     this.#services = new MemberServices({...shared, pipeline: this.#pipeline, expirer, hashes, propose});
     ({leases: this.leases, quota: this.quota} = this.#services);
     ({membership: this.membership, leadership: this.leadership} = this.#services);
+    this.#founderCheck = this.#makeFounderCheck(options);
+    this.#namedBehind = opened.strangersMin === 0 ? 0 : opened.raft.status().commit + 1;
     this.#publisher = this.#makePublisher(options, propose);
   }
 
@@ -171,12 +180,19 @@ export class Replica {
     this.#watchPump.start();
     this.#duties.start();
     this.loop.start();
+    this.#founderCheck.start();
     void this.#leadAlone();
     this.reclaimer.reclaim();
   }
 
   /** Resolves when this member serves: it has a leader, and the cluster knows its name and URLs. False: it stopped. */
-  published(): Promise<boolean> {
+  async published(): Promise<boolean> {
+    try {
+      await this.applier.waiters.until(this.#namedBehind);
+    } catch {
+      // It stopped before.
+      return false;
+    }
     return this.#publisher.publish();
   }
 
@@ -188,6 +204,7 @@ export class Replica {
     const failures: unknown[] = [];
     const steps: readonly (() => Promise<void> | void)[] = [
       () => this.leadership.handOver(),
+      () => this.#founderCheck.stop(),
       () => this.#publisher.stop(),
       () => this.#duties.stop(),
       () => this.#watchPump.stop(),
@@ -229,6 +246,7 @@ export class Replica {
       metrics: ports.metrics,
       tickMs: config.heartbeatIntervalMs,
       diskStallMs: 2 * config.electionTimeoutMs,
+      takesPart: opened.strangersMin === 0,
       actions: {
         offer: (raft) => this.#pipeline.offer(raft),
         send: (to, messages) => this.#network.send(to, messages),
@@ -240,6 +258,20 @@ export class Replica {
         ticked: () => this.#pipeline.sweep(),
         failed: (error) => this.#fail(error),
       },
+    });
+  }
+
+  #makeFounderCheck({config, ports, opened}: ReplicaOptions): FounderCheck {
+    return new FounderCheck({
+      self: {id: this.identity.memberId, name: config.name},
+      strangersMin: opened.strangersMin,
+      members: () => this.members.list(),
+      network: ports.network,
+      clock: ports.clock,
+      logger: ports.logger.child('server'),
+      retryMs: config.heartbeatIntervalMs,
+      passed: () => this.loop.takePart(),
+      failed: (error) => this.#fail(error),
     });
   }
 

@@ -57,6 +57,11 @@ export function encodeProposal({proposer, requestId, command}: Proposal): Uint8A
   return writer.finish();
 }
 
+/** By its head alone, for who looks for this one among many. */
+export function isMemberAttributes(payload: Uint8Array): boolean {
+  return payload.length > 1 && payload[0] === VERSION && payload[1] === KINDS.memberAttributes;
+}
+
 /** @throws EngineError formatUnsupported for another version's bytes, walCorrupt for damaged ones */
 export function decodeProposal(payload: Uint8Array): Proposal {
   const reader = new ByteReader(payload);

@@ -152,7 +152,7 @@ function wipeDisk(stroke: FileStroke): boolean {
   const knowIt = scene.members.every(
     (other) => other === member || id === undefined || (other.replica?.members.get(id)?.name ?? '') !== '',
   );
-  // Those who have not heard yet that it had started take it for a new one, as it does itself.
+  // Those who have not heard yet that it had started take it for a new one: see TESTING.md.
   if (id === undefined || !knowIt) return false;
   scene.casualties.struck(member, {isWiped: true});
   if (member.isUp) member.kill({landed: false});

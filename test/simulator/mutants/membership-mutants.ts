@@ -1,5 +1,6 @@
 /** Bugs of who is a member. */
 
+import type {Swarm} from '../swarm.ts';
 import {type Mutant, RAFT_RULES, ROTTING_LOGS, SINGLE_FAULTS} from './mutant.ts';
 
 const SPLIT = [
@@ -12,6 +13,9 @@ const SPLIT = [
   'linearizability',
   'monotone',
 ];
+
+/** Disks that are emptied while the others are hard to reach. */
+const WIPED_DISKS: Partial<Swarm> = {kinds: ['wipedDisk', 'kill', 'isolate', 'halves', 'power'], members: 3};
 
 export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
@@ -58,7 +62,21 @@ export const MEMBERSHIP_MUTANTS: readonly Mutant[] = [
         replace: 'if (known === known) continue;',
       },
     ],
-    swarm: {kinds: ['wipedDisk', 'kill'], members: 3},
+    swarm: WIPED_DISKS,
+    by: [...SPLIT, 'exactly once', 'members stay up', 'refusal'],
+  },
+  {
+    id: 'founder-waits-for-nobody',
+    bug: '19 (etcd 14143, nats 7567)',
+    what: 'a founder that nobody answers takes part at once',
+    changes: [
+      {
+        file: 'server/replica.ts',
+        find: 'takesPart: opened.strangersMin === 0,',
+        replace: 'takesPart: true,',
+      },
+    ],
+    swarm: WIPED_DISKS,
     by: [...SPLIT, 'exactly once', 'members stay up', 'refusal'],
   },
   {
