@@ -94,8 +94,9 @@ describe('a member behind the log', () => {
               if (isPower) lagging.losePower(after % 2 === 0 ? loseUnsynced : keepUnsynced, {landed: true});
               else lagging.kill({landed: false});
             };
-            await world.puts(world.leader, 5);
-            await world.until(() => !lagging.isUp || lagging.crashAfterOperations === undefined, 'the crash');
+            const hasCrashed = () => !lagging.isUp || lagging.crashAfterOperations === undefined;
+            for (let more = 0; more < 40 && !hasCrashed(); more++) await world.puts(world.leader, 1);
+            await world.until(hasCrashed, 'the crash');
             if (!lagging.isUp) lagging.start();
             await world.published(lagging);
           },

@@ -248,7 +248,11 @@ describe('the rules of raft', () => {
     expect(found).toEqual([]);
     leads(2n, 2);
     expect(found).toEqual(['match']);
-    rules.opened('m2', 2n, recoveredOf(1, 0n, []), {isDamaged: true});
+    // A leader of a later term may have replaced it.
+    rules.appended(2n, {entries: [], hardState: hardStateOf(3, 0n)});
+    leads(2n, 2);
+    expect(found).toEqual(['match']);
+    rules.opened('m2', 2n, recoveredOf(3, 0n, []), {isDamaged: true});
     leads(2n, 1);
     expect(found).toEqual(['match']);
   });

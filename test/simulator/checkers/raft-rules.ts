@@ -153,6 +153,8 @@ export class RaftRules {
     for (const {id, match} of progress) {
       const log = this.#logOf(id);
       const own = raft.term(match);
+      // A leader that is deposed and does not know it yet: the next one may have replaced what was not committed.
+      if (log.term > term) continue;
       if (own === undefined || log.wasDamaged || log.holds(match, own)) continue;
       this.#violate(
         'match',
