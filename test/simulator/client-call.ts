@@ -5,11 +5,12 @@
 
 import {AssertionError, EngineError, type EngineErrorCode} from '../../src/engine/errors.ts';
 import type {Server} from '../../src/engine/server/server.ts';
-import type {SimulatedMember} from './simulated-member.ts';
+import type {Life, SimulatedMember} from './simulated-member.ts';
 import type {SimulatedNetwork} from './simulated-network.ts';
 
 export type Outcome<Result> =
-  | {readonly kind: 'answer'; readonly result: Result}
+  /** `from`: the process that gave it; undefined: nobody was asked. */
+  | {readonly kind: 'answer'; readonly result: Result; readonly from?: Life | undefined}
   | {readonly kind: 'refused'; readonly code: EngineErrorCode | 'unreachable'}
   | {readonly kind: 'unknown'; readonly code: string};
 
@@ -75,7 +76,7 @@ export async function callMember<Result>(
     });
     life.clock.enter(() => {
       act(server, patience as unknown as AbortSignal).then(
-        (result) => settle({kind: 'answer', result}),
+        (result) => settle({kind: 'answer', result, from: life}),
         (error: unknown) => {
           if (error instanceof EngineError) {
             const {code} = error;

@@ -66,6 +66,7 @@ export class ClientCrowd {
 
   start(): void {
     const {swarm, random, members} = this.#options;
+    const {leaseSecondsMax} = swarm;
     const fork = () => random.fork();
     for (const name of names('c', swarm.clients)) {
       const {keyCount, valueBytesMax, clientPauseMsMax: pauseMsMax, requestsAtOnce} = swarm;
@@ -77,6 +78,7 @@ export class ClientCrowd {
         keyCount,
         valueBytesMax,
         pauseMsMax,
+        leaseSecondsMax,
         mix: swarm.clientMix,
         requestsAtOnce,
         onAsks: () => {

@@ -3,6 +3,8 @@
 import type {OpenedMember} from '../../src/engine/server/open-member.ts';
 import type {RaftRules} from './checkers/raft-rules.ts';
 import type {Invariants} from './invariants.ts';
+import type {LeaderWork} from './leader-work.ts';
+import type {LeaseBound} from './lease-bound.ts';
 import type {MemberObserver} from './member-observer.ts';
 
 const idOf = ({identity}: OpenedMember) => identity.memberId;
@@ -11,16 +13,21 @@ export function observeBy(
   {
     invariants,
     rules,
+    work,
+    bound,
     opened,
   }: {
     readonly invariants: Invariants;
     readonly rules: RaftRules;
+    readonly work: LeaderWork;
+    readonly bound: LeaseBound;
     readonly opened: MemberObserver['opened'];
   },
   ended: MemberObserver['ended'],
 ): MemberObserver {
   return {
     applying: (member, life, entry) => {
+      work.applying(life, entry);
       if (life.opened !== undefined) rules.applying(member.name, idOf(life.opened), entry);
       invariants.applying(member, entry);
     },
@@ -31,11 +38,15 @@ export function observeBy(
       rules.opened(member.name, idOf(found), recovered, {isDamaged: member.isDamaged});
       opened(member, found);
     },
-    appending: (member, opened, {entries}) => rules.appending(member.name, opened.raft, entries),
+    appending: (member, opened, {entries}) => {
+      rules.appending(member.name, opened.raft, entries);
+      if (member.life !== undefined) work.logging(member.life, entries);
+    },
     appended: (_member, opened, batch) => rules.appended(idOf(opened), batch),
     sending: (member, opened, messages) => rules.sending(member.name, idOf(opened), opened.raft, messages),
     configured: (index, confState) => rules.configured(index, confState),
     promoting: (member, {raft}, learner) => rules.promoting(member.name, raft, learner),
+    renewing: (lease) => bound.renewing(lease),
     ended,
   };
 }

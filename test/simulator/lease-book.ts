@@ -1,11 +1,13 @@
 /**
  * What clients were promised of leases. A lease may go by itself only when a whole TTL has passed since its last
  * renewal was asked for, by the clocks of those who led meanwhile (leader-clock.ts). And when nobody renews it, it
- * must go: once all is well, within its TTL, what a new leader may have lost of it, and two election timeouts.
+ * must go: once all is well, within its TTL, what a new leader may have lost of it, and two election timeouts. While
+ * faults strike, too, by the time that leaders have surely worked (lease-bound.ts).
  */
 
 import {LEASE_CHECKPOINT_INTERVAL_MIN_MS} from '../../src/engine/limits.ts';
 import type {Violate} from './history.ts';
+import type {LeaseBound} from './lease-bound.ts';
 import type {SeededRandom} from './seeded-random.ts';
 
 /** When a wish was uttered. */
@@ -30,6 +32,8 @@ export interface LeaseBookOptions {
   readonly nowMs: () => number;
   readonly leaderMs: () => number;
   readonly violate: Violate;
+  /** Who sees to it that they go in time while faults strike, where somebody can know what leaders do. */
+  readonly bound?: LeaseBound | undefined;
 }
 
 /** Leaders' clocks are read where steps end, not where an entry is applied, and rounded. */
@@ -68,6 +72,7 @@ export class LeaseBook {
     {ttlSeconds, asked, isShared}: {ttlSeconds: number; asked: LeaseAsked; isShared: boolean},
   ): void {
     this.#promised.set(id, {id, ttlSeconds, asked, isShared, isFree: false});
+    this.#options.bound?.granted(id, ttlSeconds);
     this.#check(id);
   }
 
@@ -96,7 +101,10 @@ export class LeaseBook {
     if (this.#gone.has(id)) return;
     const now = this.ask();
     this.#gone.set(id, now);
-    if (isExpired) this.expired++;
+    if (isExpired) {
+      this.expired++;
+      this.#options.bound?.expired(id);
+    }
     this.#check(id);
     const dueMs = this.#dueMs.get(id) ?? Number.POSITIVE_INFINITY;
     if (now.atMs > dueMs) this.#violate(`lease ${id} went ${Math.round(now.atMs - dueMs)} ms too late`);

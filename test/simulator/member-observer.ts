@@ -4,7 +4,7 @@ import type {ConfState, Message} from '../../src/engine/raft/message.ts';
 import type {OpenedMember} from '../../src/engine/server/open-member.ts';
 import type {Replica} from '../../src/engine/server/replica.ts';
 import type {WalBatch} from '../../src/engine/storage/wal-contents.ts';
-import type {AppliedMark, MemberId} from '../../src/engine/types.ts';
+import type {AppliedMark, LeaseId, MemberId} from '../../src/engine/types.ts';
 import type {Life, SimulatedMember} from './simulated-member.ts';
 
 /** What a member tells those who watch it. */
@@ -28,6 +28,8 @@ export interface MemberObserver {
   configured(index: number, confState: ConfState): void;
   /** A leader is asked to promote a learner. @returns to be called when it has */
   promoting(member: SimulatedMember, opened: OpenedMember, learner: MemberId): () => void;
+  /** A leader is asked to renew a lease. @returns to be called when it has answered */
+  renewing(lease: LeaseId): () => void;
   /** A process has ended by itself. `error` undefined: it was removed from the cluster. */
   ended(member: SimulatedMember, life: Life, error: unknown): void;
 }
@@ -85,7 +87,7 @@ export function observeMember({
 export function observeReplica({
   member,
   opened,
-  replica: {membership},
+  replica: {membership, leases},
   observer,
 }: {
   readonly member: SimulatedMember;
@@ -100,5 +102,10 @@ export function observeReplica({
     const answer = await changeHere(operation);
     promoted?.();
     return answer;
+  };
+  const renewHere = leases.renewHere.bind(leases);
+  leases.renewHere = async (id) => {
+    const renewed = observer.renewing(id);
+    return renewHere(id).finally(renewed);
   };
 }

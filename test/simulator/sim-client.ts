@@ -3,9 +3,10 @@
  * It writes down what it asked and what it was told; whether that was right is the history's to say.
  */
 
-import {CompareResult, CompareTarget, type TxnRequest} from '../../src/engine/types.ts';
+import {CompareResult, CompareTarget, type Header, type TxnRequest} from '../../src/engine/types.ts';
 import {callMember, type Outcome} from './client-call.ts';
-import type {History} from './history.ts';
+import {ClientSession} from './client-session.ts';
+import type {History, Violate} from './history.ts';
 import type {LeaseBook} from './lease-book.ts';
 import {bytesOf, compareOf, deleteOf, keyOf, putOf, rangeOf} from './requests.ts';
 import type {SeededRandom} from './seeded-random.ts';
@@ -19,11 +20,14 @@ export interface SimClientOptions {
   readonly random: SeededRandom;
   readonly trace: Trace;
   readonly history: History;
+  readonly violate: Violate;
   readonly leases: LeaseBook;
   readonly members: () => readonly SimulatedMember[];
   readonly keyCount: number;
   readonly valueBytesMax: number;
   readonly pauseMsMax: number;
+  /** The longest TTL that it asks for. */
+  readonly leaseSecondsMax: number;
   /** What it mostly asks; undefined: it draws that. */
   readonly mix?: ClientMix | undefined;
   readonly requestsAtOnce: number;
@@ -42,6 +46,8 @@ const MIXES = {
   everything: [34, 50, 58, 72, 80, 82, 86, 95, 96, 98],
   reads: [0, 90, 94, 94, 94, 94, 94, 94, 94, 98],
   writes: [50, 55, 55, 80, 96, 98, 98, 98, 98, 98],
+  /** Leases that nobody renews. */
+  grants: [50, 50, 50, 60, 70, 71, 96, 96, 96, 98],
   leases: [15, 20, 20, 20, 20, 20, 35, 88, 92, 98],
 } as const;
 export type ClientMix = keyof typeof MIXES;
@@ -56,6 +62,7 @@ export class SimClient {
   readonly #options: SimClientOptions;
   readonly #mix: readonly number[];
   readonly #patienceMs: number;
+  readonly #session: ClientSession;
   #isStopped = false;
   #member: SimulatedMember | undefined;
   #sequence = 0;
@@ -65,6 +72,7 @@ export class SimClient {
     const {random} = options;
     const drawn = MIX_CHOICES[random.below(MIX_CHOICES.length)];
     this.#mix = MIXES[options.mix ?? drawn];
+    this.#session = new ClientSession(options.name, options.violate);
     this.#patienceMs = PATIENCE_MS_CHOICES[random.below(PATIENCE_MS_CHOICES.length)];
   }
 
@@ -127,13 +135,17 @@ export class SimClient {
     }
   }
 
-  #call<Result>(
+  async #call<Result extends {readonly header: Header}>(
     member: SimulatedMember,
     act: Parameters<typeof callMember<Result>>[1],
   ): Promise<Outcome<Result>> {
     const {name, network, random, onAssertion} = this.#options;
     const timeoutMs = random.below(10) === 0 ? 20 + random.below(500) : this.#patienceMs;
-    return callMember({from: name, network, member, timeoutMs, onAssertion}, act);
+    const told = this.#session.ask(member.life);
+    const outcome = await callMember({from: name, network, member, timeoutMs, onAssertion}, act);
+    if (outcome.kind === 'answer' && outcome.from !== undefined)
+      told(outcome.from, outcome.result.header.revision);
+    return outcome;
   }
 
   async #put(member: SimulatedMember, label: string): Promise<Outcome<unknown>> {
@@ -215,8 +227,8 @@ export class SimClient {
   }
 
   async #grant(member: SimulatedMember): Promise<Outcome<unknown>> {
-    const {history, random, leases} = this.#options;
-    const ttlSeconds = 2 + random.below(6);
+    const {history, random, leases, leaseSecondsMax} = this.#options;
+    const ttlSeconds = 2 + random.below(leaseSecondsMax - 1);
     const asked = history.ask('grant');
     const id = leases.newId();
     const stamp = leases.ask();

@@ -17,7 +17,9 @@ import {History} from './history.ts';
 import {Invariants} from './invariants.ts';
 import {KvModel} from './kv-model.ts';
 import {LeaderClock} from './leader-clock.ts';
+import {LeaderWork} from './leader-work.ts';
 import {LeaseBook} from './lease-book.ts';
+import {LeaseBound} from './lease-bound.ts';
 import {LockBook} from './lock-book.ts';
 import {MemberAdmin} from './member-admin.ts';
 import {keyOf, rangeOf} from './requests.ts';
@@ -90,6 +92,8 @@ export class SimulatedCluster {
   readonly invariants: Invariants;
   readonly #rules: RaftRules;
   readonly #leaderClock = new LeaderClock();
+  readonly #work: LeaderWork;
+  readonly #bound: LeaseBound;
   readonly members: SimulatedMember[] = [];
   readonly swarm: Swarm;
   readonly #options: SimulationOptions;
@@ -122,7 +126,11 @@ export class SimulatedCluster {
       keys: Array.from({length: this.swarm.keyCount}, (_, place) => keyOf(place)),
     });
     const nowMs = () => this.queue.nowMs;
-    this.leases = new LeaseBook({nowMs, leaderMs: () => this.#leaderClock.nowMs(), violate});
+    const {electionMs} = this.swarm;
+    this.#work = new LeaderWork({gapMsMax: electionMs / 2});
+    this.#bound = new LeaseBound({work: this.#work, electionMs, violate});
+    const leaderMs = () => this.#leaderClock.nowMs();
+    this.leases = new LeaseBook({nowMs, leaderMs, violate, bound: this.#bound});
     this.locks = new LockBook({model: this.model, nowMs, violate});
     this.invariants = new Invariants({
       model: this.model,
@@ -132,6 +140,7 @@ export class SimulatedCluster {
         if (life?.opened === undefined) return;
         this.#rules.leads(name, life.opened.raft);
         this.#leaderClock.leads(life, term);
+        this.#work.leads(life, term);
       },
       onLed: ({name, life}, {before}) => {
         if (life?.opened !== undefined) this.#rules.led(name, life.opened.raft, before);
@@ -385,6 +394,8 @@ export class SimulatedCluster {
         {
           invariants: this.invariants,
           rules: this.#rules,
+          work: this.#work,
+          bound: this.#bound,
           opened: (one, opened) => this.casualties.opened(one, opened),
         },
         (one, life, error) => {

@@ -12,6 +12,8 @@ export interface Swarm {
   readonly watchers: number;
   /** Clients that take locks. */
   readonly lockers: number;
+  /** The longest TTL that clients ask for. */
+  readonly leaseSecondsMax: number;
   readonly keyCount: number;
   readonly valueBytesMax: number;
   readonly snapshotCount: number;
@@ -57,6 +59,8 @@ export function drawSwarm(random: SeededRandom, added: SeededRandom): Swarm {
     clockRateMax: pick(1.0001, 1.02, 1.2),
     changesMembers: members > 1 && random.below(3) === 0,
     kinds: [...kinds, ...ADDED_FAULTS.filter(() => added.below(5) < 2)],
+    // Those that live through several leaders; clusters have to wait for their end.
+    leaseSecondsMax: added.below(4) === 0 ? 15 : 7,
     quotaBytes: kinds.includes('noSpace') ? pick(0, 30_000, 100_000) : 0,
   };
 }

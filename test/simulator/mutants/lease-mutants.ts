@@ -77,9 +77,9 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   },
   {
     id: 'failover-starts-anew',
+    fastSeeds: 40,
     bug: '60 (etcd 17132)',
     what: 'a new leader gives every lease its whole TTL',
-    needs: 'a bound on how long a lease may outlive its TTL',
     changes: [
       {
         file: 'server/lease-expirer.ts',
@@ -89,8 +89,13 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     ],
     swarm: {
       members: 3,
-      kinds: ['campaign', 'moveLeader', 'kill'],
-      faultPauseMsMax: 300,
+      clients: 4,
+      requestsAtOnce: 1,
+      clientPauseMsMax: 300,
+      clientMix: 'grants',
+      leaseSecondsMax: 15,
+      kinds: ['kill', 'clockJump'],
+      faultPauseMsMax: 5_000,
       clockRateMax: 1.0001,
     },
     by: ['leases'],
