@@ -10,6 +10,7 @@
 import {spawnSync} from 'node:child_process';
 import {join, resolve} from 'node:path';
 import {removeCompiled} from '../compiled.ts';
+import {atExit} from '../process/at-exit.ts';
 import {runFlags} from '../runners/run-flags.ts';
 import {crashEverywhere} from './enumerate.ts';
 import {failEverywhere} from './fail-everywhere.ts';
@@ -69,7 +70,7 @@ const values = runFlags('crash', 'crashes and failures at every place of the wor
   kills: {kind: 'whole', default: 1_000, least: 1, help: 'for the part kills'},
 });
 const {length, seed} = values;
-process.once('exit', removeCompiled);
+atExit(removeCompiled);
 for (const [name, part] of Object.entries(PARTS)) {
   if (values.part !== undefined && values.part !== name) continue;
   let before = process.cpuUsage();

@@ -4,6 +4,7 @@ import {type ChildProcess, spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {createWriteStream, mkdirSync, readFileSync} from 'node:fs';
 import {join, resolve} from 'node:path';
+import {atExit} from './at-exit.ts';
 import {eventually} from './eventually.ts';
 
 export type Program = 'kvd' | 'etcd';
@@ -91,6 +92,10 @@ export class MemberProcess {
     child.stderr?.pipe(log, {end: false});
     this.#child = child;
     this.#exit = once(child, 'exit');
+    child.once(
+      'exit',
+      atExit(() => child.kill('SIGKILL')),
+    );
   }
 
   async start(): Promise<void> {

@@ -10,6 +10,7 @@ import {dirname, join} from 'node:path';
 import {compiled} from '../../compiled.ts';
 import {crashImages, type EnumerationOptions, type ImageCounts} from '../crash-images.ts';
 import {type CrashImage, CrashState} from '../crash-state.ts';
+import type {DiskEvent} from '../disk-event.ts';
 import {WORKLOADS} from '../workloads.ts';
 import {ChildReader} from './child-reader.ts';
 import type {MemberReading} from './member-starter.ts';
@@ -26,8 +27,8 @@ export interface ProcessCrashOptions extends EnumerationOptions {
   readonly length: number;
   /** A member is started on every so many-th distinct image, chosen by seed. */
   readonly checkEvery: number;
-  /** Syncs of LMDB's files do nothing: the checks must find out. */
-  readonly hidesStoreSyncs?: boolean;
+  /** Events that the disk only pretends, by the file's path: the checks must find out. */
+  readonly lies?: (event: DiskEvent, path: string) => boolean;
 }
 
 export interface ProcessCrashReport extends ImageCounts {
@@ -57,12 +58,17 @@ export async function crashProcess(options: ProcessCrashOptions): Promise<Proces
     report.events = events.length;
     const state = new CrashState({sectorBytes: PAGE_BYTES});
     const promised = new Promises();
-    const seen = new Set<string>();
+    let seen = new Set<string>();
     let turn = options.seed;
     for (const [boundary, event] of events.entries()) {
-      const isStores = 'file' in event && state.nameOf(event.file)?.includes('.mdb') === true;
-      state.take(event, {isLie: options.hidesStoreSyncs === true && isStores && event.kind === 'sync'});
-      if (event.kind === 'promise') promised.take(event.promise as PromiseLine);
+      const path = 'file' in event ? state.nameOf(event.file) : undefined;
+      const isStores = path?.includes('.mdb') === true;
+      state.take(event, {isLie: path !== undefined && options.lies?.(event, path) === true});
+      if (event.kind === 'promise') {
+        promised.take(event.promise as PromiseLine);
+        // The same image may be right before and wrong after.
+        seen = new Set();
+      }
       if (event.kind === 'write' && isStores) report.storeWrites++;
       for (const image of crashImages(state, {...options, boundary, seen, counts: report})) {
         if (++turn % options.checkEvery !== 0) continue;

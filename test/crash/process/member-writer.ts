@@ -15,7 +15,7 @@ import {WORKLOADS} from '../workloads.ts';
 /** One line of the output, as JSON. */
 export interface PromiseLine {
   readonly isMade: boolean;
-  /** The acknowledged log's last index. */
+  /** How far the acknowledged log reaches at least, whatever is under way. */
   readonly lastIndex: number;
   readonly committed: number;
   readonly stored: number;
@@ -31,7 +31,7 @@ class TellingRecorder extends Recorder {
     const all = [...hashes];
     const line: PromiseLine = {
       isMade,
-      lastIndex: logs[0].lastIndex,
+      lastIndex: Math.min(...logs.map((log) => log.lastIndex)),
       committed,
       stored,
       hashes: all.slice(this.#told),

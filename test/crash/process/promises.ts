@@ -23,6 +23,8 @@ export class Promises {
     if (applied < last.stored) return `the store is at ${applied}, though ${last.stored} was durable`;
     if (Math.max(lastIndex, applied) < last.committed)
       return `${last.committed} was applied, it ends at ${lastIndex}`;
+    if (Math.max(lastIndex, applied) < last.lastIndex)
+      return `${last.lastIndex} was acknowledged, it ends at ${lastIndex}`;
     if (this.#hashes.get(applied) !== hash) return `the state at ${applied} is not the one there was`;
     return undefined;
   }

@@ -6,6 +6,7 @@ import type {BackendOpener} from '../../../src/engine/ports.ts';
 import {compiled, removeCompiled} from '../../compiled.ts';
 import {describeBackend} from '../../contract/backend.contract.ts';
 import {SeededRandom} from '../../simulator/seeded-random.ts';
+import type {DiskEvent} from '../disk-event.ts';
 import {makeKilledWorld} from './backend-killed.ts';
 import {crashProcess} from './crash-process.ts';
 import {failProcess} from './fail-process.ts';
@@ -34,8 +35,12 @@ describe('power failures under a real process', () => {
     expect(report.checked).toBeGreaterThan(20);
   });
 
-  it('Ensure that a sync of the store that does nothing is found out.', async () => {
-    const work = crashProcess({...IMAGES, workload: 3, checkEvery: 7, hidesStoreSyncs: true});
+  it.each([
+    ['the store', /\.mdb$/],
+    ['the log', /^wal\//],
+  ])('Ensure that a sync of %s that does nothing is found out.', async (_, name) => {
+    const lies = ({kind}: DiskEvent, path: string) => kind === 'sync' && name.test(path);
+    const work = crashProcess({...IMAGES, workload: 3, checkEvery: 7, lies});
     await expect(work).rejects.toThrow(/event \d+/);
   });
 });

@@ -4,6 +4,7 @@ import {spawnSync} from 'node:child_process';
 import {mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
+import {atExit} from '../at-exit.ts';
 import {EtcdCalls} from '../etcd-calls.ts';
 import {freePorts} from '../free-ports.ts';
 import {MemberProcess} from '../member-process.ts';
@@ -25,16 +26,18 @@ export class ChaosCluster {
   /** Whether each data dir is a small file system of its own: mounting needs privileges. */
   readonly hasSmallDisks: boolean;
   readonly #folder: string;
+  readonly #forget: () => void;
 
   private constructor(folder: string, members: readonly MemberProcess[], hasSmallDisks: boolean) {
     this.#folder = folder;
     this.members = members;
     this.hasSmallDisks = hasSmallDisks;
+    this.#forget = atExit(() => this.#remove());
   }
 
   static async start(size: number): Promise<ChaosCluster> {
-    const folder = mkdtempSync(join(tmpdir(), 'kvd-chaos-'));
     const ports = await freePorts(3 * size);
+    const folder = mkdtempSync(join(tmpdir(), 'kvd-chaos-'));
     const names = Array.from({length: size}, (_, n) => `m${n + 1}`);
     const relayUrl = (n: number) => `http://127.0.0.1:${ports[3 * n + 2]}`;
     const initialCluster = names.map((name, n) => `${name}=${relayUrl(n)}`).join();
@@ -96,8 +99,14 @@ export class ChaosCluster {
       await member.kill();
     }
     this.relay.close();
-    for (const {dataDir} of this.members) spawnSync('umount', [dataDir], {stdio: 'ignore'});
-    rmSync(this.#folder, {recursive: true, force: true});
+    this.#forget();
+    this.#remove();
+  }
+
+  /** Where members may still be about to end, their disks go when they have. */
+  #remove(): void {
+    for (const {dataDir} of this.members) spawnSync('umount', ['-l', dataDir], {stdio: 'ignore'});
+    rmSync(this.#folder, {recursive: true, force: true, maxRetries: 10});
   }
 
   async #learnNames(): Promise<void> {
