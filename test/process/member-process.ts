@@ -30,6 +30,10 @@ export class MemberProcess {
   readonly options: MemberProcessOptions;
   #child: ChildProcess | undefined;
   #exit: Promise<unknown> = Promise.resolve();
+  /** Of the present process. */
+  #fate = {mayEnd: false};
+  /** Ends that nobody asked for, with the last that was logged. */
+  readonly ends: string[] = [];
 
   constructor(options: MemberProcessOptions) {
     this.options = options;
@@ -92,6 +96,13 @@ export class MemberProcess {
     child.stderr?.pipe(log, {end: false});
     this.#child = child;
     this.#exit = once(child, 'exit');
+    const fate = {mayEnd: false};
+    this.#fate = fate;
+    // Not before its last words are there.
+    child.once('close', (code, signal) => {
+      if (fate.mayEnd) return;
+      this.ends.push(`${this.options.name} ended with ${signal ?? `code ${code}`}:\n${this.logTail(8)}`);
+    });
     child.once(
       'exit',
       atExit(() => child.kill('SIGKILL')),
@@ -121,7 +132,13 @@ export class MemberProcess {
   }
 
   signal(signal: NodeJS.Signals): void {
+    if (signal === 'SIGKILL' || signal === 'SIGTERM') this.allowEnd();
     this.#child?.kill(signal);
+  }
+
+  /** Something is done to the process that runs that it need not outlive. */
+  allowEnd(): void {
+    this.#fate.mayEnd = true;
   }
 
   /** kill -9, and gone when it resolves. */

@@ -74,7 +74,8 @@ async function playAll(
   for (let at = 0, checkpoints = 1; at < numbers.length; at += CHECKPOINT_OPERATIONS, checkpoints++) {
     const part = numbers.slice(at, at + CHECKPOINT_OPERATIONS).map((number) => randomOperation(seed, number));
     const [etcd, kvd] = await Promise.all(players.map((player) => player.play(part)));
-    const difference = compareAnswers(part, etcd, kvd) ?? (await compareStores(part, players));
+    const difference =
+      compareAnswers(part, etcd, kvd) ?? lostAlike(part, players) ?? (await compareStores(part, players));
     if (difference !== undefined) return difference;
     if (checkpoints % EXPIRE_CHECKPOINTS === 1) {
       const told = await Promise.all(players.map((player) => player.expire()));
@@ -100,18 +101,32 @@ function compareAnswers(
   return undefined;
 }
 
+/** Two servers that answer nothing any more answer the same, and show nothing. */
+export function lostAlike(
+  part: readonly Operation[],
+  players: readonly Pick<Player, 'isLost'>[],
+): Difference | undefined {
+  if (!players.some(({isLost}) => isLost)) return undefined;
+  const tell = ({isLost}: Pick<Player, 'isLost'>) => (isLost ? 'does not answer any more' : 'answers');
+  return differing(part, 'whether it goes on', players.map(tell));
+}
+
 async function compareStores(
   operations: readonly Operation[],
   players: readonly Player[],
 ): Promise<Difference | undefined> {
   const number = operations.at(-1)?.number ?? 0;
-  const collect = (player: Player) => player.checkpoint(number).catch((error: Error) => [error.message]);
+  let isBroken = false;
+  const collect = (player: Player) =>
+    player.checkpoint(number).catch((error: Error) => {
+      isBroken = true;
+      return [error.message];
+    });
   const [etcd, kvd] = await Promise.all(players.map(collect));
   const place = Array.from({length: Math.max(etcd.length, kvd.length)}).findIndex(
     (_, n) => etcd[n] !== kvd[n],
   );
-  const broken = [...etcd, ...kvd].find((line) => /^watch \d+ (?:\(|brought)|^not within/.test(line));
-  if (place < 0 && broken === undefined) return undefined;
+  if (place < 0 && !isBroken) return undefined;
   const at = Math.max(0, place);
   return differing(operations, 'events and hashes', [`${etcd[at]}`, `${kvd[at]}`]);
 }

@@ -17,6 +17,8 @@ import {WatchBook} from './watch-book.ts';
 const IN_FLIGHT_MAX = 64;
 const CALL_TIMEOUT_MS = 30_000;
 const EXPIRING_LEASE = 7_777;
+/** No server answers an operation of its own accord so. */
+const LOST: ReadonlySet<number> = new Set([GrpcStatus.unavailable, GrpcStatus.deadlineExceeded]);
 /** What one member answers from where it is: the asked one, or the leader, which may have applied less than the asked one. */
 const BY_ONE_MEMBER = new Set(['Watch/Watch', 'Lease/LeaseLeases', 'Lease/LeaseTimeToLive']);
 
@@ -41,6 +43,11 @@ export class Player {
     this.#watches = new WatchBook(this.#clients);
     this.#keepAlive = this.#clients[0].bidi('etcdserverpb.Lease/LeaseKeepAlive');
     this.#keepAlive.on('error', () => {});
+  }
+
+  /** Its server could not take an operation, or did not answer it: what comes after is not asked any more. */
+  get isLost(): boolean {
+    return this.#isLost;
   }
 
   async open(): Promise<void> {
@@ -134,7 +141,7 @@ export class Player {
       if (method === 'KV/Compact') this.#compactRevision = request.revision;
       return answer;
     } catch (error) {
-      this.#isLost ||= error instanceof GrpcError && error.status === GrpcStatus.unavailable;
+      this.#isLost ||= !(error instanceof GrpcError) || LOST.has(error.status);
       return refusalOf(error as Error);
     }
   }

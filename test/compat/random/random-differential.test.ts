@@ -1,7 +1,15 @@
 /** CI's share of the random differential run; `npm run differential` is the same without bounds. */
 
+import {mkdtempSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 import {describe, expect, it} from 'vitest';
-import {runDifferential} from './differential-run.ts';
+import {freePorts} from '../../process/free-ports.ts';
+import {MemberProcess} from '../../process/member-process.ts';
+import {ProcessCluster} from '../../process/process-cluster.ts';
+import {lostAlike, runDifferential} from './differential-run.ts';
+import {Player} from './player.ts';
+import {randomOperation} from './random-operation.ts';
 import {shrink} from './shrink.ts';
 
 /** A minute and a half of it, on two cores. */
@@ -22,6 +30,22 @@ describe('random operations', () => {
 
   it('Ensure that clusters of three answer alike, whichever member is asked.', async () => {
     expect(await runDifferential({seed: 2, members: 3, numbers: numbersTo(4_000)})).toBeUndefined();
+  });
+
+  it('Ensure that two servers that are gone are not taken to agree.', async () => {
+    const [clientPort, peerPort] = await freePorts(2);
+    const nobody = {program: 'kvd', name: 'm', clientPort, peerPort, initialCluster: ''} as const;
+    const folder = mkdtempSync(join(tmpdir(), 'kvd-nobody-'));
+    const player = new Player(new ProcessCluster(folder, [new MemberProcess({...nobody, folder})]));
+    try {
+      const part = numbersTo(20).map((number) => randomOperation(1, number));
+      expect(lostAlike(part, [player, player])).toBeUndefined();
+      await player.play(part);
+      expect(lostAlike(part, [player, player])?.kvd).toBe('does not answer any more');
+    } finally {
+      player.close();
+      rmSync(folder, {recursive: true, force: true});
+    }
   });
 
   it('Ensure that a difference is shrunk to the operations that it needs.', async () => {

@@ -106,13 +106,14 @@ function cut({cluster: {relay}, random}: FaultPlace, ways: readonly Way[]): Faul
 
 function fillDisk({cluster, member}: FaultPlace): Fault {
   const logged = member.log().length;
+  // A member that cannot write its log ends, as it must.
+  member.allowEnd();
   const free = cluster.fillDisk(member);
   const isNoticed = () => !member.isRunning || NO_SPACE.test(member.log().slice(logged));
   return {
     end: async () => {
       const wasNoticed = await isSeen(isNoticed);
       free();
-      // A member that could not write its log has ended, as it must.
       if (!member.isRunning) member.spawn();
       return wasNoticed;
     },

@@ -135,6 +135,7 @@ class Run {
     return {
       violations: [
         ...this.#violations,
+        ...this.#cluster.members.flatMap(({ends}) => ends),
         ...this.#history.violations,
         ...this.#watchers.flatMap(({violations}) => violations),
       ],

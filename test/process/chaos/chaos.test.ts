@@ -1,9 +1,14 @@
 /** CI's share of chaos on real processes; `npm run chaos` goes on for as long as asked. */
 
+import {mkdtempSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import {join} from 'node:path';
 import {describe, expect, it} from 'vitest';
 import {putOf, rangeOf} from '../../simulator/requests.ts';
 import {EtcdCalls} from '../etcd-calls.ts';
 import {eventually} from '../eventually.ts';
+import {freePorts} from '../free-ports.ts';
+import {MemberProcess} from '../member-process.ts';
 import {CHAOS_KEYS} from './chaos-client.ts';
 import {ChaosCluster} from './chaos-cluster.ts';
 import {FAULT_KINDS} from './chaos-fault.ts';
@@ -58,6 +63,27 @@ describe('chaos', () => {
       await eventually(() => calls.get('k', {timeoutMs: 2_000}), {what: 'an answer after the cut'});
     } finally {
       await cluster.destroy();
+    }
+  });
+});
+
+describe('members under chaos', () => {
+  it('Ensure that one that ends by itself is told with its last words, and one that is made to end is not.', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'kvd-ends-'));
+    try {
+      const [clientPort, peerPort] = await freePorts(2);
+      const initialCluster = `m=http://127.0.0.1:${peerPort}`;
+      const options = {program: 'kvd', name: 'm', folder, clientPort, peerPort, initialCluster} as const;
+      const killed = new MemberProcess(options);
+      await killed.start();
+      await killed.kill();
+      expect(killed.ends).toEqual([]);
+      const broken = new MemberProcess({...options, extraArguments: ['--snapshot-count=many']});
+      broken.spawn();
+      await eventually(() => broken.ends.length > 0, {what: 'an end'});
+      expect(broken.ends).toEqual([expect.stringMatching(/^m ended with code \d+:\n.*snapshot-count/s)]);
+    } finally {
+      rmSync(folder, {recursive: true, force: true});
     }
   });
 });

@@ -29,5 +29,6 @@ for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
   const report = await runChaos({seed, members, lastsMs: (minutes / runs) * 60_000});
   console.log(`seed ${seed}: ${describeReport(members, report)}`);
   for (const violation of report.violations) console.log(`VIOLATION ${violation}`);
-  if (report.violations.length > 0) process.exitCode = 1;
+  // Sets of keys that nobody could decide on have not been shown to be right.
+  if (report.violations.length > 0 || report.undecidedParts > 0) process.exitCode = 1;
 }
