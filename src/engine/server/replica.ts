@@ -127,8 +127,9 @@ export class Replica {
       wake: () => this.#watchPump.pump(),
     });
     const progressIntervalMs = config.watchProgressNotifyIntervalMs;
-    this.#watchPump = new WatchPump({clock, watchHub: this.watchHub, progressIntervalMs});
-    const shared = {config, ports, opened, watchHub: this.watchHub, loop, onFailure};
+    const {watchHub} = this;
+    this.#watchPump = new WatchPump({clock, watchHub, progressIntervalMs, onFailure});
+    const shared = {config, ports, opened, watchHub, loop, onFailure};
     this.#pipeline = new RequestPipeline({
       ...shared,
       timeoutCauses: this.#timeoutCauses,

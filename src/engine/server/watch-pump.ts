@@ -8,6 +8,8 @@ export interface WatchPumpOptions {
   readonly watchHub: WatchHub;
   /** Time between two progress notifications to an idle watcher that asked for them, milliseconds. */
   readonly progressIntervalMs: number;
+  /** The history could not be read: the member must stop. */
+  readonly onFailure: (error: unknown) => void;
 }
 
 export class WatchPump {
@@ -37,7 +39,7 @@ export class WatchPump {
   pump(): void {
     if (this.#pumping || this.#stopped) return;
     this.#pumping = true;
-    void this.#run();
+    this.#run().catch(this.#options.onFailure);
   }
 
   async #run(): Promise<void> {
