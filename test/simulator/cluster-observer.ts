@@ -1,5 +1,6 @@
 /** Tells the checkers what members do. */
 
+import type {ConfState} from '../../src/engine/raft/message.ts';
 import type {OpenedMember} from '../../src/engine/server/open-member.ts';
 import type {RaftRules} from './checkers/raft-rules.ts';
 import type {Invariants} from './invariants.ts';
@@ -15,12 +16,15 @@ export function observeBy(
     rules,
     work,
     bound,
+    reach,
     opened,
   }: {
     readonly invariants: Invariants;
     readonly rules: RaftRules;
     readonly work: LeaderWork;
     readonly bound: LeaseBound;
+    /** A point is reached that not every run reaches. */
+    readonly reach: (point: string) => void;
     readonly opened: MemberObserver['opened'];
   },
   ended: MemberObserver['ended'],
@@ -44,9 +48,23 @@ export function observeBy(
     },
     appended: (_member, opened, batch) => rules.appended(idOf(opened), batch),
     sending: (member, opened, messages) => rules.sending(member.name, idOf(opened), opened.raft, messages),
-    configured: (index, confState) => rules.configured(index, confState),
+    configured: (index, confState) => {
+      rules.configured(index, confState);
+      for (const point of pointsOf(confState)) reach(point);
+    },
     promoting: (member, {raft}, learner) => rules.promoting(member.name, raft, learner),
     renewing: (lease) => bound.renewing(lease),
     ended,
   };
+}
+
+/** What is special about a configuration. */
+function pointsOf({voters, votersOutgoing, learners}: ConfState): string[] {
+  const points = [`configuration of ${voters.length} voters`];
+  if (learners.length > 0) points.push('configuration with learners');
+  if (votersOutgoing.length === 0) return points;
+  const coming = voters.filter((id) => !votersOutgoing.includes(id)).length;
+  const going = votersOutgoing.filter((id) => !voters.includes(id)).length;
+  points.push(`joint configuration, ${coming + going} voters come or go`);
+  return points;
 }

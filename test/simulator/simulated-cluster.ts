@@ -396,6 +396,7 @@ export class SimulatedCluster {
           rules: this.#rules,
           work: this.#work,
           bound: this.#bound,
+          reach: (point) => this.trace.reach(point),
           opened: (one, opened) => this.casualties.opened(one, opened),
         },
         (one, life, error) => {

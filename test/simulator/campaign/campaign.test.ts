@@ -19,6 +19,23 @@ const SHARE_OPERATIONS = 1_000;
 const SHARE_MINUTES_MAX = 5;
 const SHARE_SEEDS_MIN = 10;
 const FAULTS_MIN = 20;
+/** So many seeds say something of what is seldom. */
+const REACHED_SEEDS_MIN = 200;
+/** What must be reached over and over, though no kind of fault says so: how often, over the whole share. */
+const REACHED_MIN: Readonly<Record<string, number>> = {
+  'configuration of 1 voters': 500,
+  'configuration of 7 voters': 200,
+  'configuration with learners': 1_000,
+  'joint configuration, 1 voters come or go': 200,
+  'joint configuration, 2 voters come or go': 150,
+  'joint configuration, 3 voters come or go': 20,
+  'says: leaves the joint configuration': 150,
+  'says: tells the transferee to campaign': 150,
+  'says: installed a snapshot': 200,
+  'says: finished compaction': 1_000,
+  'says: store defragmented': 500,
+  'says: applying waits: the store is behind the log': 100,
+};
 
 let folder: string;
 beforeAll(() => {
@@ -76,6 +93,12 @@ describe('campaigns', () => {
     expect(sums.seeds).toBeGreaterThanOrEqual(SHARE_SEEDS_MIN);
     expect(sums.operations).toBeGreaterThanOrEqual(sums.seeds * SHARE_OPERATIONS);
     expect(sums.faultsMin).toBeGreaterThanOrEqual(FAULTS_MIN);
+    if (sums.seeds >= REACHED_SEEDS_MIN) {
+      for (const [point, least] of Object.entries(REACHED_MIN))
+        expect(sums.reached[point] ?? 0, point).toBeGreaterThan((least * sums.seeds) / SHARE_SEEDS);
+      expect(sums.expiredLeases).toBeGreaterThan(sums.seeds);
+      expect(sums.memberChanges).toBeGreaterThan(sums.seeds / 10);
+    }
     if (sums.seeds < SHARE_SEEDS) {
       // Too few to say what is seldom.
       console.warn(`A SLOW MACHINE, not all seeds: ${output.trimEnd().split('\n').at(-1)}`);
