@@ -181,7 +181,8 @@ class Search<State, Operation> {
       const choice = {
         candidate,
         before: this.#state,
-        others: candidates.slice(at + 1),
+        // What changes nothing may as well be first: if an order begins otherwise, it can be moved to the front of it.
+        others: after === this.#state ? [] : candidates.slice(at + 1),
         returnsBelow: this.#returnsDone,
         clocksBelow: this.#clocksDone,
       };
