@@ -67,6 +67,21 @@ describe('the book of leases', () => {
     ]);
   });
 
+  it('Ensure that a renewal that finds nothing where a lease lives, or is for another time, is noticed.', () => {
+    leases.denied(2n);
+    leases.renewed(1n, {ttlSeconds: 4, asked: leases.ask()});
+    leases.told(1n, {ttlSeconds: 3, grantedTtlSeconds: 4});
+    expect(found).toEqual([]);
+    leases.denied(1n);
+    leases.renewed(1n, {ttlSeconds: 3, asked: leases.ask()});
+    leases.told(1n, {ttlSeconds: 3, grantedTtlSeconds: 3});
+    expect(found).toHaveLength(3);
+    nowMs = leaderMs = 5_000;
+    leases.gone(1n, {isExpired: true});
+    leases.denied(1n);
+    expect(found).toHaveLength(3);
+  });
+
   it('Ensure that one that stays when all is well is noticed.', () => {
     nowMs = leaderMs = 10_000;
     const endMs = leases.expectEnd(new Map([[1n, {ttlSeconds: 4}]]), {electionMs: 1_000, clockRateMin: 0.8});

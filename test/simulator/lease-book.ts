@@ -79,6 +79,8 @@ export class LeaseBook {
   renewed(id: bigint, {ttlSeconds, asked}: {ttlSeconds: number; asked: LeaseAsked}): void {
     const lease = this.#promised.get(id);
     if (lease === undefined || ttlSeconds === 0) return;
+    if (ttlSeconds !== lease.ttlSeconds)
+      this.#violate(`lease ${id} of ${lease.ttlSeconds} s was renewed for ${ttlSeconds} s`);
     const gone = this.#gone.get(id);
     if (gone !== undefined && gone.atMs < asked.atMs)
       this.#violate(`lease ${id}, gone at ${gone.atMs}, was renewed at ${asked.atMs}`);
@@ -92,8 +94,16 @@ export class LeaseBook {
   }
 
   told(id: bigint, {ttlSeconds, grantedTtlSeconds}: {ttlSeconds: number; grantedTtlSeconds: number}): void {
-    if (ttlSeconds < 0 && !this.#gone.has(id)) this.#violate(`lease ${id} lives but was denied`);
+    if (ttlSeconds < 0) this.denied(id);
     if (ttlSeconds > grantedTtlSeconds) this.#violate(`lease ${id} has ${ttlSeconds} s left`);
+    const lease = this.#promised.get(id);
+    if (lease !== undefined && ttlSeconds >= 0 && grantedTtlSeconds !== lease.ttlSeconds)
+      this.#violate(`lease ${id} of ${lease.ttlSeconds} s is told to be of ${grantedTtlSeconds} s`);
+  }
+
+  /** A client was told that there is no such lease. */
+  denied(id: bigint): void {
+    if (this.#promised.has(id) && !this.#gone.has(id)) this.#violate(`lease ${id} lives but was denied`);
   }
 
   /** The log has taken it. */

@@ -115,7 +115,9 @@ class FileNode {
   /** What a power failure leaves for sure. */
   readonly durable: Content;
   /** What leads from one to the other. */
-  unsynced: Change[] = [];
+  readonly unsynced: Change[] = [];
+  /** Changes that are no longer among those. */
+  #settled = 0;
 
   constructor(bytes?: Uint8Array) {
     this.current = new Content(bytes);
@@ -127,9 +129,25 @@ class FileNode {
     this.unsynced.push(change);
   }
 
-  sync(): void {
-    for (const change of this.unsynced) this.durable.apply(change);
-    this.unsynced = [];
+  /** All that there ever were. */
+  get changes(): number {
+    return this.#settled + this.unsynced.length;
+  }
+
+  /** Makes so many of its changes durable, from the first on. */
+  sync(changes: number): void {
+    for (const change of this.#settle(changes)) this.durable.apply(change);
+  }
+
+  /** They never become durable. */
+  forget(changes: number): void {
+    this.#settle(changes);
+  }
+
+  #settle(changes: number): readonly Change[] {
+    const settled = this.unsynced.splice(0, Math.max(0, changes - this.#settled));
+    this.#settled += settled.length;
+    return settled;
   }
 }
 
@@ -321,10 +339,15 @@ export class MemoryDisk implements Disk {
 
   async syncFolder(path: string): Promise<void> {
     const name = normalize(path);
+    // What is changed meanwhile may be too late for it.
+    const begun = new Set(this.#unsyncedNames.get(name));
     await this.#take('syncFolder', name);
     this.#checkFolder(name, 'fsync');
-    for (const change of this.#unsyncedNames.get(name) ?? []) applyNames(this.#durableNames, change);
-    this.#unsyncedNames.delete(name);
+    const unsynced = this.#unsyncedNames.get(name) ?? [];
+    for (const change of unsynced) if (begun.has(change)) applyNames(this.#durableNames, change);
+    const left = unsynced.filter((change) => !begun.has(change));
+    if (left.length > 0) this.#unsyncedNames.set(name, left);
+    else this.#unsyncedNames.delete(name);
   }
 
   async freeBytes(): Promise<number> {
@@ -388,14 +411,16 @@ export class MemoryDisk implements Disk {
         grow({kind: 'write', position, bytes}, position + bytes.length);
       },
       sync: async () => {
+        // What is written meanwhile may be too late for it.
+        const {changes} = node;
         try {
           await take('sync');
         } catch (error) {
           // As Linux does it: what could not be written counts as clean from now on, and is lost.
-          if (error instanceof EngineError) node.unsynced = [];
+          if (error instanceof EngineError) node.forget(changes);
           throw error;
         }
-        node.sync();
+        node.sync(changes);
       },
       preallocate: async (length) => {
         await take('preallocate');

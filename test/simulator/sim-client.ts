@@ -246,7 +246,11 @@ export class SimClient {
     if (id === undefined) return {kind: 'answer', result: undefined};
     const asked = leases.ask();
     const outcome = await this.#call(member, (server) => server.leaseRenew(id));
-    if (outcome.kind === 'answer') leases.renewed(id, {ttlSeconds: outcome.result.result.ttlSeconds, asked});
+    if (outcome.kind === 'answer') {
+      const {ttlSeconds} = outcome.result.result;
+      if (ttlSeconds === 0) leases.denied(id);
+      else leases.renewed(id, {ttlSeconds, asked});
+    }
     return outcome;
   }
 

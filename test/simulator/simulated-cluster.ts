@@ -67,6 +67,8 @@ export interface SimulationReport {
   readonly virtualMs: number;
   readonly operations: number;
   readonly answered: number;
+  /** Sets of keys whose requests the search for an order could neither put in one nor refuse. */
+  readonly undecidedParts: number;
   readonly acknowledgedWrites: number;
   readonly revision: number;
   readonly elections: number;
@@ -402,7 +404,8 @@ export class SimulatedCluster {
         (one, life, error) => {
           this.ends.push({member: one.name, error});
           if (error === undefined || this.casualties.ended(one, error)) return;
-          if (!life.isDoomed && !this.expectsEnds) this.#ended(one, error);
+          if (this.expectsEnds || (life.isDoomed && isOfDisk(error))) return;
+          this.#ended(one, error);
         },
       ),
     });
@@ -473,6 +476,7 @@ export class SimulatedCluster {
       virtualMs: queue.nowMs,
       operations: this.#crowd.operations,
       answered: history.answered,
+      undecidedParts: history.undecidedParts,
       acknowledgedWrites: history.acknowledgedWrites,
       revision: this.model.revision,
       elections: this.invariants.elections,
@@ -485,6 +489,10 @@ export class SimulatedCluster {
     };
   }
 }
+
+/** What a disk that fails may end a process with. A broken invariant is none of it. */
+const isOfDisk = (error: unknown): boolean =>
+  error instanceof EngineError && ['diskError', 'diskFull', 'dataDirUnusable'].includes(error.code);
 
 /** A lone member cannot go on after a failed sync; where there is no minority, nobody's files may be damaged. */
 const canBeBorneByFew = (members: number) => (kind: FaultKind) =>

@@ -24,6 +24,7 @@ export function reportOf(sums: CampaignSums): string {
     ['violations', number(sums.violations.length)],
     ['operations of clients', number(sums.operations)],
     ['answers checked', number(sums.answered)],
+    ['sets of keys whose order nobody could decide', number(sums.undecidedParts)],
     ['writes acknowledged', number(sums.acknowledgedWrites)],
     ['watch events checked', number(sums.watchEvents)],
     ['simulated time', `${(sums.virtualMs / DAY_MS).toFixed(1)} days`],

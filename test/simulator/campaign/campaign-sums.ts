@@ -43,6 +43,8 @@ export interface CampaignSums {
   faultsMin: number;
   operations: number;
   answered: number;
+  /** Sets of keys that the search for an order gave up on: nothing but the log speaks for them. */
+  undecidedParts: number;
   acknowledgedWrites: number;
   elections: number;
   watchEvents: number;
@@ -72,6 +74,7 @@ export function emptySums(engine: string): CampaignSums {
     faultsMin: Number.MAX_SAFE_INTEGER,
     operations: 0,
     answered: 0,
+    undecidedParts: 0,
     acknowledgedWrites: 0,
     elections: 0,
     watchEvents: 0,
@@ -90,6 +93,7 @@ export function emptySums(engine: string): CampaignSums {
 const SUMMED = [
   'operations',
   'answered',
+  'undecidedParts',
   'acknowledgedWrites',
   'elections',
   'watchEvents',

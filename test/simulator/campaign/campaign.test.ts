@@ -105,6 +105,8 @@ describe('campaigns', () => {
       return;
     }
     expect(sums.answered).toBeGreaterThan(sums.operations / 3);
+    // What nobody could decide was not shown to be right.
+    expect(sums.undecidedParts).toBeLessThan(SHARE_SEEDS / 100);
     // The very last one may find no second process any more.
     expect(sums.repeated).toBeGreaterThanOrEqual(SHARE_SEEDS / 50 - 1);
     for (const kind of FAULT_KINDS) expect(sums.faults[kind], kind).toBeGreaterThan(SHARE_SEEDS / 20);

@@ -10,6 +10,7 @@ export interface SeedResult {
   readonly hash: string;
   readonly operations: number;
   readonly answered: number;
+  readonly undecidedParts: number;
   readonly acknowledgedWrites: number;
   readonly elections: number;
   readonly watchEvents: number;
@@ -41,6 +42,7 @@ function resultOf(report: SimulationReport, cpuMs: number): SeedResult {
     hash: report.hash,
     operations: report.operations,
     answered: report.answered,
+    undecidedParts: report.undecidedParts,
     acknowledgedWrites: report.acknowledgedWrites,
     elections: report.elections,
     watchEvents: report.watchEvents,

@@ -115,6 +115,29 @@ describe('the rules of raft', () => {
     expect(found).toEqual(['durability', 'durability']);
   });
 
+  it('Ensure that an acknowledgement ahead of the entry that replaces a durable one is noticed.', () => {
+    rules.appended(1n, {entries: [], hardState: hardStateOf(2)});
+    const log = [entryOf(1, 1), entryOf(2, 2)];
+    // One of the term before was on its way when the entry was replaced.
+    send(acknowledgement(2), viewOf({term: 2}, log));
+    send(acknowledgement(1, 2), viewOf({term: 2}, log));
+    expect(found).toEqual([]);
+    send(acknowledgement(2, 2), viewOf({term: 2}, log));
+    expect(found).toEqual(['durability']);
+    rules.appended(1n, {entries: [log[1]]});
+    send(acknowledgement(2, 2), viewOf({term: 2}, log));
+    expect(found).toHaveLength(1);
+  });
+
+  it('Ensure that two that speak as leaders of one term are noticed, though neither is seen to lead.', () => {
+    const heartbeat: Message = {type: 'heartbeat', from: 1n, to: 3n, term: 1, commit: 0, readContext: 0};
+    send(heartbeat);
+    send(heartbeat);
+    expect(found).toEqual([]);
+    rules.sending('m2', 2n, viewOf({id: 2n}), [{...heartbeat, from: 2n}]);
+    expect(found).toEqual(['election safety']);
+  });
+
   it('Ensure that a vote that is not on the disk, or another one, is noticed.', () => {
     send(voteResponse);
     rules.appended(1n, {entries: [], hardState: hardStateOf(2, 3n)});
@@ -313,5 +336,8 @@ describe('the rules of raft', () => {
     send(image(2, confOf([1n, 2n, 3n])));
     send(image(1, confOf([1n, 2n])));
     expect(found).toEqual(['snapshot', 'snapshot']);
+    const early = image(1, confOf([1n, 2n, 3n]));
+    send({...early, meta: {...early.meta, index: 2}});
+    expect(found).toHaveLength(3);
   });
 });

@@ -90,7 +90,7 @@ export class RaftRules {
     for (const message of messages) {
       switch (message.type) {
         case 'appendResponse':
-          if (!message.rejected) this.#checkAcknowledgement(name, id, message);
+          if (!message.rejected) this.#checkAcknowledgement(name, id, message, raft);
           break;
         case 'voteResponse':
           if (!message.rejected) this.#checkVote(name, id, {term: message.term, vote: message.to});
@@ -203,10 +203,19 @@ export class RaftRules {
     });
   }
 
-  #checkAcknowledgement(name: string, id: MemberId, {index, term}: {index: Index; term: Term}): void {
+  #checkAcknowledgement(
+    name: string,
+    id: MemberId,
+    {index, term}: {index: Index; term: Term},
+    raft: RaftView,
+  ): void {
     const log = this.#logOf(id);
     if (index > Math.max(log.lastIndex, log.base))
       this.#violate('durability', `${name} acknowledges ${index}; durable is ${log.lastIndex}`);
+    // In this very term nobody has replaced the entry since: what stands there is what it acknowledges.
+    const own = raft.status().term === term ? raft.term(index) : undefined;
+    if (own !== undefined && !log.holds(index, own))
+      this.#violate('durability', `${name} acknowledges ${index} of term ${own}; durable is an older one`);
     if (term > log.term)
       this.#violate('durability', `${name} acknowledges in term ${term}; durable is ${log.term}`);
   }
@@ -220,6 +229,7 @@ export class RaftRules {
 
   /** A member that elects itself alone leads at once, but whoever hears of it must not meet the same term again. */
   #checkTerm(name: string, id: MemberId, {type, term}: Message): void {
+    this.#leads(term, id);
     const durable = this.#logOf(id).term;
     if (term > durable)
       this.#violate(
@@ -253,7 +263,7 @@ export class RaftRules {
   #checkImage(name: string, {meta}: Message & {type: 'snapshot'}): void {
     const {index, term, confState} = meta;
     const committed = this.#committed[index];
-    if (committed !== undefined && committed !== term)
+    if (committed !== term)
       this.#violate(
         'snapshot',
         `${name} sends an image of ${index} in term ${term}, committed is ${committed}`,
@@ -274,9 +284,15 @@ export class RaftRules {
       this.#violate('one change', `${name} logs a change at ${index}; an older one is not applied yet`);
   }
 
+  #leads(term: Term, id: MemberId): void {
+    const known = this.#leaders.get(term) ?? id;
+    this.#leaders.set(term, id);
+    if (known !== id) this.#violate('election safety', `${known} and ${id} both lead in term ${term}`);
+  }
+
   #noteLeader(raft: RaftView): void {
     const {id, role, term} = raft.status();
-    if (role === 'leader') this.#leaders.set(term, id);
+    if (role === 'leader') this.#leads(term, id);
   }
 
   /**

@@ -105,6 +105,7 @@ describe('the checker of watches', () => {
   });
 
   it.each<[WatchGuarantee, string, readonly WatchResponse[], Partial<WatchCheckerOptions>]>([
+    ['resumable', 'a beginning in the future', [response([], {created: true, revision: 7})], {}],
     ['ordered', 'an older revision', [response(r2), response(r3), response(r4), response(r3)], {}],
     ['ordered', 'a revision backwards', [response(r2), response([r3[1], r3[0]])], {}],
     ['unique', 'a revision again', [response(r2), response(r2)], {}],

@@ -86,6 +86,8 @@ export class WatchChecker {
   take(response: WatchResponse): 'ended' | undefined {
     if (this.#isEnded) this.#wrong('final', 'a response after the end');
     if (response.created) {
+      if (response.revision > this.#options.model.revision)
+        this.#wrong('resumable', `begins behind ${response.revision}, of ${this.#options.model.revision}`);
       if (this.#next === 0) this.#next = response.revision + 1;
       this.#start = this.#next;
       return undefined;

@@ -1,5 +1,6 @@
 /** The mutants fit the sources as they are, and those that are found within few seeds are found. */
 
+import {readFileSync} from 'node:fs';
 import {describe, expect, it} from 'vitest';
 import {MUTANTS} from './all-mutants.ts';
 import {HUNT_OPERATIONS, hunt} from './hunt.ts';
@@ -12,6 +13,15 @@ describe('mutants', () => {
     for (const mutant of MUTANTS) expect(mutatedSources(mutant).size, mutant.id).toBeGreaterThan(0);
     expect(new Set(MUTANTS.map(({id}) => id)).size).toBe(MUTANTS.length);
     expect(MUTANTS.length).toBeGreaterThanOrEqual(25);
+  });
+
+  it('Ensure that every text that a mutant changes is one that the simulator loads.', () => {
+    const loaded = new Set([new URL('../simulated-cluster.ts', import.meta.url).href]);
+    for (const url of loaded)
+      for (const [, imported] of readFileSync(new URL(url), 'utf8').matchAll(/\bfrom '(\.[^']*\.ts)'/g))
+        loaded.add(new URL(imported, url).href);
+    for (const mutant of MUTANTS)
+      for (const url of mutatedSources(mutant).keys()) expect(loaded, mutant.id).toContain(url);
   });
 
   it('Ensure that a change that fits nowhere, or twice, is an error.', () => {
