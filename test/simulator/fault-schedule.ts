@@ -17,6 +17,7 @@ import {
   type OperatorFault,
   PROCESS_FAULTS,
   type ProcessFault,
+  type Stroke,
 } from './faults/fault-kinds.ts';
 import {strikeFiles} from './faults/file-faults.ts';
 import {strikeNetwork} from './faults/network-faults.ts';
@@ -166,13 +167,18 @@ export class FaultSchedule {
     const member = members[random.below(members.length)];
     const msMax = random.below(4) === 0 ? 8_000 : 1_500;
     const stroke = {member, ms: 50 + random.below(isLate ? LATE_FAULT_MS_MAX : msMax)};
-    if (!FILES.has(kind)) this.log.strikes(kind, {nowMs: network.queue.nowMs, ms: stroke.ms});
     trace.note(`fault ${kind} ${member.name} ${stroke.ms}`);
+    if (this.#strike(kind, stroke)) this.log.strikes(kind, {nowMs: network.queue.nowMs, ms: stroke.ms});
+  }
+
+  /** @returns whether it struck at once: who is down cannot be killed. Others come late, and tell the scene */
+  #strike(kind: FaultKind, stroke: Stroke): boolean {
     const scene = this.#scene;
-    if (NETWORK.has(kind)) strikeNetwork(kind as NetworkFault, scene, stroke);
-    else if (PROCESS.has(kind)) strikeProcess(kind as ProcessFault, scene, stroke);
-    else if (DISK.has(kind)) strikeDisk(kind as DiskFault, scene, stroke);
-    else if (FILES.has(kind)) strikeFiles(kind as FileFault, scene, stroke);
-    else strikeAsOperator(kind as OperatorFault, scene, stroke);
+    if (NETWORK.has(kind)) return strikeNetwork(kind as NetworkFault, scene, stroke);
+    if (PROCESS.has(kind)) return strikeProcess(kind as ProcessFault, scene, stroke);
+    if (!DISK.has(kind) && !FILES.has(kind)) return strikeAsOperator(kind as OperatorFault, scene, stroke);
+    if (DISK.has(kind)) strikeDisk(kind as DiskFault, scene, stroke);
+    else strikeFiles(kind as FileFault, scene, stroke);
+    return DISK.has(kind);
   }
 }

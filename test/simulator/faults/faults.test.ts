@@ -6,7 +6,7 @@ import {putOf} from '../requests.ts';
 import {codeOf, Scenario, serverOf} from '../scenario.ts';
 import {SeededRandom} from '../seeded-random.ts';
 import type {SimulatedMember} from '../simulated-member.ts';
-import {type FaultScene, NETWORK_FAULTS} from './fault-kinds.ts';
+import {type FaultScene, NETWORK_FAULTS, type NetworkFault} from './fault-kinds.ts';
 import {strikeNetwork} from './network-faults.ts';
 import {strikeAsOperator} from './operator-faults.ts';
 import {strikeProcess} from './process-faults.ts';
@@ -47,6 +47,23 @@ class LargestDraws extends SeededRandom {
     return bound - 1;
   }
 }
+
+describe('a member that is down', () => {
+  it('Ensure that what is done to it is not counted, as is what is done to one that runs.', async () => {
+    await Scenario.play({}, async (world) => {
+      const scene = sceneOf(world);
+      const stroke = {member: world.leader, ms: 1};
+      expect(strikeAsOperator('campaign', scene, {...stroke, member: world.followers[0]})).toBe(true);
+      expect(strikeProcess('kill', scene, stroke)).toBe(true);
+      for (const kind of ['kill', 'power', 'pause', 'stop'] as const)
+        expect(strikeProcess(kind, scene, stroke), kind).toBe(false);
+      for (const kind of ['campaign', 'defragment', 'noSpace'] as const)
+        expect(strikeAsOperator(kind, scene, stroke), kind).toBe(false);
+      for (const kind of ['linkBreak', 'halfOpen'] as const)
+        expect(strikeNetwork(kind, scene, stroke), kind).toBe(false);
+    });
+  });
+});
 
 describe('partitions', () => {
   it.each([
@@ -97,6 +114,16 @@ describe('partitions', () => {
       expect(await call('c2')).toEqual({kind: 'unknown', code: 'cut'});
       expect([...world.cluster.model.leases.keys()]).toEqual([1n]);
       world.cluster.model.leases.clear();
+    });
+  });
+
+  it('Ensure that one that cuts nothing is not counted.', async () => {
+    await Scenario.play({members: 3}, async (world) => {
+      const strike = (kind: NetworkFault) =>
+        strikeNetwork(kind, sceneOf(world), {member: world.leader, ms: 1});
+      // Of three members each sees both neighbours in a ring.
+      expect([strike('ring'), strike('isolate')]).toEqual([false, true]);
+      world.cluster.network.heal();
     });
   });
 

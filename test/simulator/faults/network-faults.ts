@@ -5,43 +5,45 @@ import type {FaultScene, NetworkFault, Stroke} from './fault-kinds.ts';
 
 type Ways = (readonly [from: string, to: string])[];
 
-export function strikeNetwork(kind: NetworkFault, scene: FaultScene, {member, ms}: Stroke): void {
+/** @returns whether there was anything to strike */
+export function strikeNetwork(kind: NetworkFault, scene: FaultScene, {member, ms}: Stroke): boolean {
   const {random, network, members} = scene;
   const {weather} = network;
   switch (kind) {
     case 'loss':
       weather.lossRate = random.below(50) / 100;
       scene.later(ms, () => (weather.lossRate = 0));
-      return;
+      return weather.lossRate > 0;
     case 'duplicate':
       weather.duplicateRate = random.below(50) / 100;
       scene.later(ms, () => (weather.duplicateRate = 0));
-      return;
+      return weather.duplicateRate > 0;
     case 'reorder':
       weather.reorderRate = random.below(50) / 100;
       scene.later(ms, () => (weather.reorderRate = 0));
-      return;
+      return weather.reorderRate > 0;
     case 'slowNetwork':
       weather.delayMsMax = 10 + random.below(random.below(3) === 0 ? 2_000 : 100);
       scene.later(ms, () => (weather.delayMsMax = FAIR_WEATHER.delayMsMax));
-      return;
+      return true;
     case 'slowMember':
       network.setLag(member.name, 10 + random.below(random.below(2) === 0 ? 2_000 : 200));
       scene.later(ms, () => network.setLag(member.name, 0));
-      return;
+      return true;
     case 'linkBreak':
     case 'halfOpen': {
       const id = members[random.below(members.length)].life?.opened?.identity.memberId;
       const {life} = member;
-      if (id === undefined || life === undefined) return;
+      if (id === undefined || life?.network.connectedSinceMs(id) === undefined) return false;
       if (kind === 'halfOpen') life.network.deafenLink(id);
       else life.clock.enter(() => life.network.breakLink(id));
-      return;
+      return true;
     }
     default: {
       const ways = waysCut(kind, scene, member.name);
       network.cutAll(ways);
       scene.later(ms, () => network.restore(ways));
+      return ways.length > 0;
     }
   }
 }

@@ -9,30 +9,28 @@ import type {FaultScene, OperatorFault, Stroke} from './fault-kinds.ts';
 /** Between attempts to take an alarm back. */
 const RELIEF_RETRY_MS = 300;
 
-export function strikeAsOperator(kind: OperatorFault, scene: FaultScene, {member, ms}: Stroke): void {
+/** @returns whether there was anybody to ask */
+export function strikeAsOperator(kind: OperatorFault, scene: FaultScene, {member, ms}: Stroke): boolean {
   const {random, members} = scene;
   const target = members[random.below(members.length)].life?.opened?.identity.memberId ?? 0n;
   switch (kind) {
     case 'campaign':
       member.life?.clock.enter(() => member.replica?.loop.campaign());
-      return;
+      return member.replica !== undefined;
     case 'moveLeader':
       // Mostly the operator knows whom to ask; any other member refuses.
-      askServer(scene, random.below(4) === 0 ? member : (leaderOf(scene) ?? member), (server) =>
+      return askServer(scene, random.below(4) === 0 ? member : (leaderOf(scene) ?? member), (server) =>
         server.moveLeader(target),
       );
-      return;
     case 'defragment':
-      askServer(scene, member, (server) => server.defragment());
-      return;
+      return askServer(scene, member, (server) => server.defragment());
     case 'noSpace':
-      askServer(scene, member, (server) =>
+      scene.later(ms, () => relieve(scene));
+      return askServer(scene, member, (server) =>
         server.alarmActivate({memberId: server.memberId, alarm: AlarmType.noSpace}),
       );
-      scene.later(ms, () => relieve(scene));
-      return;
     case 'jointChange':
-      changeJointly(scene);
+      return changeJointly(scene);
   }
 }
 
@@ -43,12 +41,13 @@ function askServer(
   {onAssertion}: FaultScene,
   {life}: SimulatedMember,
   ask: (server: Server) => Promise<unknown>,
-): void {
+): boolean {
   const server = life?.server;
-  if (life === undefined || server === undefined || life.isStopping) return;
+  if (life === undefined || server === undefined || life.isStopping) return false;
   life.clock.enter(() => {
     ask(server).catch((error: unknown) => onAssertion(error));
   });
+  return true;
 }
 
 /** As the manual says: compact, defragment, disarm; again until no alarm is left. */
@@ -69,15 +68,16 @@ function relieve(scene: FaultScene): void {
 }
 
 /** Several members change their part at once, through a joint configuration that is left by itself. */
-function changeJointly(scene: FaultScene): void {
+function changeJointly(scene: FaultScene): boolean {
   const leader = leaderOf(scene);
   const loop = leader?.replica?.loop;
-  if (leader === undefined || loop === undefined) return;
+  if (leader === undefined || loop === undefined) return false;
   const steps = jointSteps(scene, loop.status().confState);
-  if (steps.length < 2) return;
+  if (steps.length < 2) return false;
   leader.life?.clock.enter(() => {
     void loop.proposeConfChange({steps, joint: 'implicit', context: new Uint8Array(0)});
   });
+  return true;
 }
 
 function jointSteps(

@@ -6,15 +6,16 @@ import type {FaultScene, ProcessFault, Stroke} from './fault-kinds.ts';
 
 const WALL_SKEW_MS_MAX = 10 * 60_000;
 
-export function strikeProcess(kind: ProcessFault, scene: FaultScene, {member, ms}: Stroke): void {
+/** @returns whether there was anything to strike; one that takes its time tells the scene */
+export function strikeProcess(kind: ProcessFault, scene: FaultScene, {member, ms}: Stroke): boolean {
   const {random, clockRateMax} = scene;
   switch (kind) {
     case 'kill':
-      if (member.isUp) member.kill({landed: random.below(2) === 0});
-      return;
+      if (!member.isUp) return false;
+      member.kill({landed: random.below(2) === 0});
+      return true;
     case 'power':
-      losePower(scene, member);
-      return;
+      return losePower(scene, member);
     case 'crashAtDisk':
       member.crashAfterOperations = random.below(random.below(2) === 0 ? 5 : 60);
       member.onArmedCrash = () => {
@@ -22,34 +23,37 @@ export function strikeProcess(kind: ProcessFault, scene: FaultScene, {member, ms
         if (random.below(2) === 0) member.kill({landed: random.below(2) === 0});
         else losePower(scene, member);
       };
-      return;
+      return true;
     case 'stop':
+      if (member.replica === undefined || member.life?.isStopping === true) return false;
       void member.stop();
-      return;
+      return true;
     case 'pause': {
       const {life} = member;
-      life?.clock.pause();
-      scene.later(ms, () => life?.clock.resume());
-      return;
+      if (life === undefined) return false;
+      life.clock.pause();
+      scene.later(ms, () => life.clock.resume());
+      return true;
     }
     case 'secondStart':
       member.startSecond().then(
         (found) => {
+          if (found === 'refused') scene.struck('secondStart');
           if (found === 'opened')
             scene.violate('one process', `${member.name} could be started a second time`);
         },
         (error: unknown) => scene.onAssertion(error),
       );
-      return;
+      return false;
     case 'clockRate':
       member.setClockRate(1 + ((random.below(2_001) - 1_000) / 1_000) * (clockRateMax - 1));
-      return;
+      return true;
     case 'clockJump': {
       const skewMs = random.below(2 * WALL_SKEW_MS_MAX) - WALL_SKEW_MS_MAX;
       member.setWallSkewMs(skewMs);
       // Back again, so that it also jumps while a measurement is under way.
       if (random.below(2) === 0) scene.later(ms, () => member.setWallSkewMs(0));
-      return;
+      return true;
     }
     case 'lateApply': {
       const {electionTimeoutMs} = member.config;
@@ -57,17 +61,19 @@ export function strikeProcess(kind: ProcessFault, scene: FaultScene, {member, ms
       // Long enough for an election meanwhile.
       const lateMs = electionTimeoutMs / 2 + random.below(2 * electionTimeoutMs);
       scene.later(lateMs, () => (member.lateWork.isApplyingLate = false));
-      return;
+      return true;
     }
     case 'lateSweep':
       sweepLate(scene, member, ms);
+      return true;
   }
 }
 
-function losePower({random}: FaultScene, member: SimulatedMember): void {
-  if (!member.isUp) return;
+function losePower({random}: FaultScene, member: SimulatedMember): boolean {
+  if (!member.isUp) return false;
   const choices = [loseUnsynced, keepUnsynced, anyCrash(random), anyCrash(random)][random.below(4)];
   member.losePower(choices, {landed: random.below(2) === 0});
+  return true;
 }
 
 /** Something is compacted that this member does not delete; its hashes are the others' all the same. */
