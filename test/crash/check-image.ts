@@ -77,6 +77,7 @@ export class ImageChecker {
       ].join(),
       [term, vote, commit, promised.committed, promised.stored, promised.logs[0].lastIndex].join(),
       [...image.stores].map(([path, {applied}]) => `${path}=${applied.index}/${applied.hash}`).join(),
+      image.files.get(MARKER)?.toString('latin1'),
       image.folders.join(),
       [...image.files.keys()].join(),
     ].join(' ');

@@ -205,6 +205,7 @@ export class MemoryBackend implements Backend {
   readonly #image: MemoryImage;
   readonly #reader: MemoryReader;
   #isClosed = false;
+  #isDead = false;
   /** The batch that a commit under way writes. */
   #inFlight: BackendBatch | undefined;
   #last: Promise<unknown> = Promise.resolve();
@@ -298,10 +299,11 @@ export class MemoryBackend implements Backend {
   die(options: {readonly landed: boolean}): void {
     if (options.landed && this.#inFlight !== undefined && !this.#isClosed) this.#image.apply(this.#inFlight);
     this.#isClosed = true;
+    this.#isDead = true;
   }
 
   #enqueue<T>(action: () => Promise<T>): Promise<T> {
-    const turn = this.#last.then(action);
+    const turn = this.#last.then(() => (this.#isDead ? new Promise<never>(() => undefined) : action()));
     this.#last = turn.catch(() => undefined);
     return turn;
   }

@@ -53,7 +53,7 @@ describe('a member that is down', () => {
     await Scenario.play({}, async (world) => {
       const scene = sceneOf(world);
       const stroke = {member: world.leader, ms: 1};
-      expect(strikeAsOperator('campaign', scene, {...stroke, member: world.followers[0]})).toBe(true);
+      expect(strikeAsOperator('defragment', scene, stroke)).toBe(true);
       expect(strikeProcess('kill', scene, stroke)).toBe(true);
       for (const kind of ['kill', 'power', 'pause', 'stop'] as const)
         expect(strikeProcess(kind, scene, stroke), kind).toBe(false);
