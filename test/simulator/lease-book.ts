@@ -78,7 +78,7 @@ export class LeaseBook {
 
   renewed(id: bigint, {ttlSeconds, asked}: {ttlSeconds: number; asked: LeaseAsked}): void {
     const lease = this.#promised.get(id);
-    if (lease === undefined || ttlSeconds === 0) return;
+    if (lease === undefined) return;
     if (ttlSeconds !== lease.ttlSeconds)
       this.#violate(`lease ${id} of ${lease.ttlSeconds} s was renewed for ${ttlSeconds} s`);
     const gone = this.#gone.get(id);

@@ -246,8 +246,10 @@ export class SimClient {
     if (id === undefined) return {kind: 'answer', result: undefined};
     const asked = leases.ask();
     const outcome = await this.#call(member, (server) => server.leaseRenew(id));
-    // 0 as soon as its time is over, though its end may still be on the way into the log.
-    if (outcome.kind === 'answer') leases.renewed(id, {ttlSeconds: outcome.result.result.ttlSeconds, asked});
+    if (outcome.kind !== 'answer') return outcome;
+    const {ttlSeconds} = outcome.result.result;
+    if (ttlSeconds === 0) leases.denied(id);
+    else leases.renewed(id, {ttlSeconds, asked});
     return outcome;
   }
 

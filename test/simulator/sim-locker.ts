@@ -130,7 +130,10 @@ export class SimLocker {
     const outcome = await this.#call((server) => server.leaseRenew(session.id));
     if (outcome.kind === 'answer') {
       const {ttlSeconds} = outcome.result.result;
-      if (ttlSeconds === 0) return false;
+      if (ttlSeconds === 0) {
+        leases.denied(session.id);
+        return false;
+      }
       leases.renewed(session.id, {ttlSeconds, asked: stamp});
       session.untilMs = Math.max(session.untilMs, this.#trustedUntil(stamp, session.ttlSeconds));
       if (hold !== undefined) locks.renewed(hold, session.untilMs);

@@ -63,6 +63,8 @@ interface Leading {
   checkpointsInFlight: number;
   /** Work is due that has to wait for what is in flight. */
   isHeldUp: boolean;
+  /** Renewals that came too late, until the lease is gone or this member leads no more. */
+  readonly lateRenewals: Map<LeaseId, (() => void)[]>;
   /** The log refused a revoke: none before this time. */
   revokesFromMs: number;
 }
@@ -111,14 +113,17 @@ export class LeaseExpirer {
       revokesInFlight: 0,
       checkpointsInFlight: 0,
       isHeldUp: false,
+      lateRenewals: new Map(),
       revokesFromMs: nowMs,
     };
     this.#work(this.#leading);
   }
 
   resign(): void {
+    const late = this.#leading?.lateRenewals;
     this.#leading = undefined;
     this.#stopTimer();
+    if (late !== undefined) for (const id of late.keys()) wake(late, id);
   }
 
   /** The lease changes of an applied entry, on whoever leads. */
@@ -134,6 +139,8 @@ export class LeaseExpirer {
 
   /**
    * Starts the TTL anew. Resolves when whoever leads next will know: a checkpoint that says less is taken back first.
+   * Once the lease is being revoked, it resolves when it is gone: a revoke may fail, and then the lease lives on under
+   * the next leader.
    * @returns the TTL in seconds, 0 when there is no such lease (any more)
    * @throws EngineError notPrimaryLessor when leadership was lost meanwhile, and what the log rejects with
    */
@@ -141,8 +148,9 @@ export class LeaseExpirer {
     const leading = this.#leading;
     const deadline = this.#find(id);
     const lease = this.#options.lease(id);
-    if (leading === undefined || deadline === undefined || lease === undefined || deadline.isExpired)
-      return 0;
+    if (leading === undefined) throw new EngineError({code: 'notPrimaryLessor'});
+    if (deadline === undefined || lease === undefined) return 0;
+    if (deadline.isExpired) return await this.#gone(leading, id);
     restart(leading, deadline, {nowMs: this.#options.clock.monotonicMs(), leftMs: deadline.ttlMs});
     if (deadline.needsReset) this.#reset(leading, deadline);
     if (deadline.resetting === undefined) return lease.ttlSeconds;
@@ -150,6 +158,17 @@ export class LeaseExpirer {
     // The next leader may have begun to count before it heard of this.
     if (this.#leading !== leading) throw new EngineError({code: 'notPrimaryLessor'});
     return this.#options.lease(id) === undefined ? 0 : lease.ttlSeconds;
+  }
+
+  async #gone(leading: Leading, id: LeaseId): Promise<number> {
+    const {lateRenewals} = leading;
+    await new Promise<void>((resolve) => {
+      const others = lateRenewals.get(id);
+      if (others === undefined) lateRenewals.set(id, [resolve]);
+      else others.push(resolve);
+    });
+    if (this.#leading !== leading) throw new EngineError({code: 'notPrimaryLessor'});
+    return 0;
   }
 
   /** Whole seconds left, rounded down as etcd does; -1 when there is no such lease. */
@@ -303,7 +322,14 @@ function restart(
   checkpoints.set(deadline.checkpoint, nowMs + checkpointIntervalMs(deadline.ttlMs));
 }
 
-function forget({deadlines, expiries, checkpoints}: Leading, id: LeaseId): void {
+function wake(lateRenewals: Leading['lateRenewals'], id: LeaseId): void {
+  const waiting = lateRenewals.get(id) ?? [];
+  lateRenewals.delete(id);
+  for (const resolve of waiting) resolve();
+}
+
+function forget({deadlines, expiries, checkpoints, lateRenewals}: Leading, id: LeaseId): void {
+  wake(lateRenewals, id);
   const deadline = deadlines.get(id);
   if (deadline === undefined) return;
   deadlines.delete(id);

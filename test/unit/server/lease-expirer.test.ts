@@ -129,19 +129,33 @@ describe('lease expirer', () => {
     expect(revokes()).toHaveLength(2);
   });
 
-  it('Ensure that a lease whose revoke is under way cannot be renewed.', async () => {
-    let finish: () => void = () => {};
-    expirer = new LeaseExpirer({
-      clock,
-      leases: () => leases.values(),
-      lease: (id) => leases.get(id),
-      propose: () => new Promise<void>((resolve) => (finish = resolve)),
+  it('Ensure that a renewal that comes behind the revoke is answered when the lease is gone, and not before.', async () => {
+    expirer.lead(3);
+    grant(1n, 2);
+    await clock.advance(2_000);
+    expect(revokes()).toHaveLength(1);
+    let answer: number | undefined;
+    const renewals = Promise.all([expirer.renew(1n), expirer.renew(1n)]).then(([first, second]) => {
+      expect(second).toBe(first);
+      answer = first;
     });
+    await clock.advance(5_000);
+    expect(answer).toBe(undefined);
+    leases.delete(1n);
+    expirer.changed([{id: 1n, kind: 'revoked'}]);
+    await renewals;
+    expect(answer).toBe(0);
+  });
+
+  it('Ensure that a renewal behind the revoke of a leader that is deposed is no denial: the lease may live on.', async () => {
     expirer.lead(3);
     grant(1n, 2);
     await clock.advance(2_500);
-    expect(await expirer.renew(1n)).toBe(0);
-    finish();
+    const late = expect(expirer.renew(1n)).rejects.toMatchObject({code: 'notPrimaryLessor'});
+    expirer.resign();
+    await late;
+    expirer.lead(4);
+    expect(await expirer.renew(1n)).toBe(2);
   });
 
   it('Ensure that a revoke whose fate is unknown is not taken back by a renewal.', async () => {
@@ -149,7 +163,10 @@ describe('lease expirer', () => {
     expirer.lead(3);
     grant(1n, 2);
     await clock.advance(2_000);
-    expect(await expirer.renew(1n)).toBe(0);
+    const late = expirer.renew(1n);
+    leases.delete(1n);
+    expirer.changed([{id: 1n, kind: 'revoked'}]);
+    expect(await late).toBe(0);
   });
 
   it('Ensure that who does not lead revokes nothing.', async () => {
@@ -158,7 +175,7 @@ describe('lease expirer', () => {
     expirer.resign();
     await clock.advance(60_000);
     expect(proposed).toEqual([]);
-    expect(await expirer.renew(1n)).toBe(0);
+    await expect(expirer.renew(1n)).rejects.toMatchObject({code: 'notPrimaryLessor'});
   });
 
   it('Ensure that renewals of one turn that take checkpoints back share a command.', async () => {
