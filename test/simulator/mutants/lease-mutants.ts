@@ -133,8 +133,8 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'server/lease-expirer.ts',
-        find: 'lease === undefined || deadline.isExpired)',
-        replace: 'lease === undefined)',
+        find: '    if (deadline.isExpired) return await this.#gone(leading, id);\n',
+        replace: '',
       },
       // Else this alone would do: who comes so late was checkpointed, so that its renewal goes through the log.
       {
@@ -144,6 +144,20 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
       },
     ],
     swarm: {...SINGLE_FAULTS, kinds: ['slowDisk'], clockRateMax: 1.0001},
+    by: ['leases'],
+  },
+  {
+    id: 'denies-what-may-live-on',
+    bug: '57 (etcd 20615)',
+    what: 'a renewal is told that there is no such lease while its revoke is on its way, and may fail',
+    changes: [
+      {
+        file: 'server/lease-expirer.ts',
+        find: 'return await this.#gone(leading, id);',
+        replace: 'return 0;',
+      },
+    ],
+    swarm: {clientMix: 'leases'},
     by: ['leases'],
   },
   {
