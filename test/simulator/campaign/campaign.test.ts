@@ -15,12 +15,9 @@ const ROOT = resolve(import.meta.dirname, '../../..');
 const SHARE_FIRST = 30_001;
 const SHARE_SEEDS = 1_000;
 const SHARE_OPERATIONS = 1_000;
-/** Two cores of the usual kind need two to four; one that is a tenth as fast must not hold up everything else. */
-const SHARE_MINUTES_MAX = 5;
-const SHARE_SEEDS_MIN = 10;
+/** Two cores need two to four. */
+const SHARE_MINUTES_MAX = 9;
 const FAULTS_MIN = 20;
-/** So many seeds say something of what is seldom. */
-const REACHED_SEEDS_MIN = 200;
 /** What must be reached over and over, though no kind of fault says so: how often, over the whole share. */
 const REACHED_MIN: Readonly<Record<string, number>> = {
   'configuration of 1 voters': 500,
@@ -88,22 +85,14 @@ describe('campaigns', () => {
       '--minutes',
       `${SHARE_MINUTES_MAX}`,
     ];
-    const {sums, output} = await campaign('share', [...seeds, '--operations', `${SHARE_OPERATIONS}`]);
-    expect(sums).toMatchObject({violations: [], differing: 0, canariesCaught: 1});
-    expect(sums.seeds).toBeGreaterThanOrEqual(SHARE_SEEDS_MIN);
-    expect(sums.operations).toBeGreaterThanOrEqual(sums.seeds * SHARE_OPERATIONS);
+    const {sums} = await campaign('share', [...seeds, '--operations', `${SHARE_OPERATIONS}`]);
+    expect(sums).toMatchObject({seeds: SHARE_SEEDS, violations: [], differing: 0, canariesCaught: 1});
+    expect(sums.operations).toBeGreaterThanOrEqual(SHARE_SEEDS * SHARE_OPERATIONS);
     expect(sums.faultsMin).toBeGreaterThanOrEqual(FAULTS_MIN);
-    if (sums.seeds >= REACHED_SEEDS_MIN) {
-      for (const [point, least] of Object.entries(REACHED_MIN))
-        expect(sums.reached[point] ?? 0, point).toBeGreaterThan((least * sums.seeds) / SHARE_SEEDS);
-      expect(sums.expiredLeases).toBeGreaterThan(sums.seeds);
-      expect(sums.memberChanges).toBeGreaterThan(sums.seeds / 10);
-    }
-    if (sums.seeds < SHARE_SEEDS) {
-      // Too few to say what is seldom.
-      console.warn(`A SLOW MACHINE, not all seeds: ${output.trimEnd().split('\n').at(-1)}`);
-      return;
-    }
+    for (const [point, least] of Object.entries(REACHED_MIN))
+      expect(sums.reached[point] ?? 0, point).toBeGreaterThan(least);
+    expect(sums.expiredLeases).toBeGreaterThan(SHARE_SEEDS);
+    expect(sums.memberChanges).toBeGreaterThan(SHARE_SEEDS / 10);
     expect(sums.answered).toBeGreaterThan(sums.operations / 3);
     // What nobody could decide was not shown to be right.
     expect(sums.undecidedParts).toBeLessThan(SHARE_SEEDS / 100);
