@@ -44,8 +44,6 @@ export interface Disk {
   remove(path: string): Promise<void>;
   /** Makes creations, renames and removals in this folder durable. */
   syncFolder(path: string): Promise<void>;
-  /** Bytes that can still be written on this file system. */
-  freeBytes(): Promise<number>;
   /** The path as the user knows it, for errors and logs. */
   userPath(path: string): string;
 }

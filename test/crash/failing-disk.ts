@@ -110,10 +110,6 @@ export class FailingDisk implements Disk {
     return this.#disk.syncFolder(path);
   }
 
-  async freeBytes(): Promise<number> {
-    return this.#disk.freeBytes();
-  }
-
   userPath(path: string): string {
     return this.#disk.userPath(path);
   }

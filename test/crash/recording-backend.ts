@@ -27,7 +27,6 @@ export function recordedMachine(
       stores.forget(path);
     },
     syncFolder: (path) => recorded.syncFolder(path),
-    freeBytes: () => recorded.freeBytes(),
     userPath: (path) => recorded.userPath(path),
   };
   return {disk: whole, stores};

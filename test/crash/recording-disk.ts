@@ -136,10 +136,6 @@ export class RecordingDisk implements Disk {
     return this.#disk.list(path);
   }
 
-  freeBytes(): Promise<number> {
-    return this.#disk.freeBytes();
-  }
-
   userPath(path: string): string {
     return this.#disk.userPath(path);
   }

@@ -26,7 +26,6 @@ export interface DiskOperation {
     | 'rename'
     | 'remove'
     | 'syncFolder'
-    | 'freeBytes'
     | 'read'
     | 'write'
     | 'sync'
@@ -348,11 +347,6 @@ export class MemoryDisk implements Disk {
     const left = unsynced.filter((change) => !begun.has(change));
     if (left.length > 0) this.#unsyncedNames.set(name, left);
     else this.#unsyncedNames.delete(name);
-  }
-
-  async freeBytes(): Promise<number> {
-    await this.#take('freeBytes', '.');
-    return this.#freeBytes();
   }
 
   #namesIn(folder: string): string[] {

@@ -8,6 +8,7 @@ import {runCanary} from './campaign/canary.ts';
 import {explain} from './explain.ts';
 import {optionsOf, type Recipe, Shrinker} from './shrink.ts';
 import {SimulatedCluster, type SimulationReport} from './simulated-cluster.ts';
+import {isPartOfSwarm} from './swarm.ts';
 
 const TAIL_LINES = 60;
 const SHRINK_MINUTES = 10;
@@ -28,7 +29,7 @@ const values = runFlags('sim', 'runs seeds of the simulator; says what broke, wh
   swarm: {
     kind: 'text',
     default: '{}',
-    form: {name: 'an object in JSON', fits: isJsonObject},
+    form: {name: 'an object in JSON of what seeds draw (see swarm.ts)', fits: isSwarm},
     help: 'what the seed would draw otherwise, as --shrink prints it',
   },
   'skip-faults': {
@@ -113,10 +114,9 @@ function commandOf({seed, operations, swarm, skippedFaults}: Recipe): string {
   return `npm run sim -- --seed ${seed} --operations ${operations} --swarm '${JSON.stringify(swarm)}'${skips}`;
 }
 
-function isJsonObject(text: string): boolean {
+function isSwarm(text: string): boolean {
   try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value);
+    return isPartOfSwarm(JSON.parse(text));
   } catch {
     return false;
   }

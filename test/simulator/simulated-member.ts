@@ -356,7 +356,6 @@ export class SimulatedMember {
         member.images.remove(path);
       },
       syncFolder: (path) => disk.syncFolder(path),
-      freeBytes: () => disk.freeBytes(),
       userPath: (path) => `${member.name}/${path}`,
     };
   }

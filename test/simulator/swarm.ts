@@ -1,7 +1,7 @@
 /** What a seed decides once for its run: size, rhythm and bounds of a cluster, and which kinds of faults it suffers. */
 
-import {ADDED_FAULTS, type FaultKind, FIRST_FAULTS} from './faults/fault-kinds.ts';
-import type {SeededRandom} from './seeded-random.ts';
+import {ADDED_FAULTS, FAULT_KINDS, type FaultKind, FIRST_FAULTS} from './faults/fault-kinds.ts';
+import {SeededRandom} from './seeded-random.ts';
 import type {ClientMix} from './sim-client.ts';
 
 export interface Swarm {
@@ -32,6 +32,22 @@ export interface Swarm {
   readonly overlayBytesMax?: number | undefined;
   /** What all clients mostly ask; undefined: each draws that for itself. */
   readonly clientMix?: ClientMix | undefined;
+}
+
+/** Of what `--swarm` may say: a name or a kind that nobody reads would change nothing, in silence. */
+export function isPartOfSwarm(value: unknown): value is Partial<Swarm> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const whole: Swarm = {
+    ...drawSwarm(new SeededRandom(1), new SeededRandom(2)),
+    overlayBytesMax: 1,
+    clientMix: 'leases',
+  };
+  const known = new Map<string, unknown>(Object.entries(whole));
+  return Object.entries(value).every(([name, part]) =>
+    name === 'kinds'
+      ? Array.isArray(part) && part.every((kind) => FAULT_KINDS.includes(kind))
+      : typeof part === typeof known.get(name),
+  );
 }
 
 /** `added`: another stream, for kinds of faults that came later, so that a seed stays what it was but for them. */

@@ -92,11 +92,6 @@ export class NodeDisk implements Disk {
   syncFolder(path: string): Promise<void> {
     return syncFolderAt(this.userPath(path));
   }
-
-  async freeBytes(): Promise<number> {
-    const stats = await call<fs.StatsFs>(this.#root, 'statfs', (done) => fs.statfs(this.#root, done));
-    return stats.bavail * stats.bsize;
-  }
 }
 
 class NodeDiskFile implements DiskFile {
