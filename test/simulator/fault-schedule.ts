@@ -27,7 +27,7 @@ import {FAIR_DISK} from './simulated-member.ts';
 import {FAIR_WEATHER} from './simulated-network.ts';
 import type {Trace} from './trace.ts';
 
-export interface FaultScheduleOptions extends Omit<FaultScene, 'later' | 'note' | 'struck'> {
+export interface FaultScheduleOptions extends Omit<FaultScene, 'later' | 'note' | 'reach' | 'struck'> {
   readonly kinds: readonly FaultKind[];
   readonly trace: Trace;
   readonly pauseMsMax: number;
@@ -75,6 +75,7 @@ export class FaultSchedule {
           if (!this.#isOver) action();
         }),
       note: (text) => options.trace.note(text),
+      reach: (point) => options.trace.reach(point),
       struck: (kind) => this.log.strikes(kind, {nowMs: options.network.queue.nowMs, ms: 0}),
     };
   }

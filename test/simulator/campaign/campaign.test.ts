@@ -26,6 +26,7 @@ const REACHED_MIN: Readonly<Record<string, number>> = {
   'joint configuration, 1 voters come or go': 200,
   'joint configuration, 2 voters come or go': 150,
   'joint configuration, 3 voters come or go': 20,
+  'all lose power, and a file rots': 8,
   'says: leaves the joint configuration': 150,
   'says: tells the transferee to campaign': 150,
   'says: installed a snapshot': 200,

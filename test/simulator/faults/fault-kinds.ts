@@ -74,6 +74,8 @@ export interface FaultScene {
   readonly askHashes: () => void;
   /** For the log of the run. */
   readonly note: (text: string) => void;
+  /** A point is reached that not every fault of a kind reaches. */
+  readonly reach: (point: string) => void;
   /** A fault that may come late, or not at all, has struck. */
   readonly struck: (kind: FaultKind) => void;
 }

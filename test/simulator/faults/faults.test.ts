@@ -22,6 +22,7 @@ function sceneOf(world: Scenario, clients: readonly string[] = []): FaultScene {
     casualties: world.cluster.casualties,
     askHashes: () => undefined,
     note: () => undefined,
+    reach: () => undefined,
     struck: () => undefined,
     changesMembers: false,
     later: () => undefined,

@@ -9,6 +9,7 @@ import {segmentName, sequenceOf} from '../../../src/engine/storage/wal-format.ts
 import type {SeededRandom} from '../seeded-random.ts';
 import type {SimulatedMember} from '../simulated-member.ts';
 import type {FaultScene, FileFault, Stroke} from './fault-kinds.ts';
+import {losePower} from './process-faults.ts';
 
 const MARKER = 'KVD';
 const WAL = 'wal';
@@ -72,6 +73,7 @@ function flipBit(stroke: FileStroke): boolean {
   if (struck === undefined) return false;
   tell(stroke, `a bit flips in ${struck}`);
   if (!isDown) endLater(stroke);
+  else if (random.below(3) === 0) losePowerElsewhere(stroke);
   scene.struck('flippedBit');
   return true;
 }
@@ -171,6 +173,13 @@ const segmentsOf = ({disk}: SimulatedMember): string[] =>
 function end({scene, member, random}: FileStroke): void {
   scene.casualties.struck(member);
   if (member.isUp) member.kill({landed: random.below(2) === 0});
+}
+
+/** Nobody runs on who could make up for what is lost before the member takes part again. */
+function losePowerElsewhere({scene, member, random}: FileStroke): void {
+  scene.note('all lose power');
+  scene.reach('all lose power, and a file rots');
+  for (const one of scene.members) if (one !== member) losePower(random, one);
 }
 
 /** The rot is met at the next start, which is not too far. */

@@ -1,6 +1,7 @@
 /** Faults of processes and machines: ends of every kind, pauses, a second start, and clocks that are wrong. */
 
 import {anyCrash, keepUnsynced, loseUnsynced} from '../memory-disk.ts';
+import type {SeededRandom} from '../seeded-random.ts';
 import type {SimulatedMember} from '../simulated-member.ts';
 import type {FaultScene, ProcessFault, Stroke} from './fault-kinds.ts';
 
@@ -15,13 +16,13 @@ export function strikeProcess(kind: ProcessFault, scene: FaultScene, {member, ms
       member.kill({landed: random.below(2) === 0});
       return true;
     case 'power':
-      return losePower(scene, member);
+      return losePower(random, member);
     case 'crashAtDisk':
       member.crashAfterOperations = random.below(random.below(2) === 0 ? 5 : 60);
       member.onArmedCrash = () => {
         if (!member.isUp) return;
         if (random.below(2) === 0) member.kill({landed: random.below(2) === 0});
-        else losePower(scene, member);
+        else losePower(random, member);
       };
       return true;
     case 'stop':
@@ -69,7 +70,8 @@ export function strikeProcess(kind: ProcessFault, scene: FaultScene, {member, ms
   }
 }
 
-function losePower({random}: FaultScene, member: SimulatedMember): boolean {
+/** What was not synced may be lost, or torn. */
+export function losePower(random: SeededRandom, member: SimulatedMember): boolean {
   if (!member.isUp) return false;
   const choices = [loseUnsynced, keepUnsynced, anyCrash(random), anyCrash(random)][random.below(4)];
   member.losePower(choices, {landed: random.below(2) === 0});

@@ -62,9 +62,11 @@ export const SINGLE_FAULTS: Partial<Swarm> = {
 
 /** Bits rot in the last batch of a log while its member is away and others go on. */
 export const ROTTING_LOGS: Partial<Swarm> = {
-  kinds: ['flippedBit', 'isolate', 'kill', 'halves'],
+  kinds: ['flippedBit', 'isolate'],
   members: 3,
-  faultPauseMsMax: 300,
+  electionMs: 300,
+  heartbeatMs: 30,
+  faultPauseMsMax: 1_000,
   clientPauseMsMax: 5,
   clients: 8,
 };
