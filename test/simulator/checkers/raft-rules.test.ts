@@ -207,6 +207,20 @@ describe('the rules of raft', () => {
     expect(found).toEqual(['leader completeness', 'leader completeness']);
   });
 
+  it('Ensure that a leader whose votes came late need not have what a later one has committed.', () => {
+    const log = [entryOf(1, 1), entryOf(2, 1), entryOf(3, 3)];
+    rules.applying('m1', 1n, {index: 1, term: 1});
+    rules.leads('m1', viewOf({term: 3, role: 'leader'}, log));
+    rules.applying('m1', 1n, {index: 2, term: 1});
+    rules.appended(1n, {entries: [entryOf(3, 3)], hardState: hardStateOf(3)});
+    rules.applying('m1', 1n, {index: 3, term: 3});
+    rules.leads('m2', viewOf({term: 2, role: 'leader', id: 2n}, [entryOf(1, 1), entryOf(2, 2)]));
+    expect(found).toEqual([]);
+    rules.leads('m2', viewOf({term: 2, role: 'leader', id: 2n}, [entryOf(1, 2)]));
+    rules.leads('m2', viewOf({term: 4, role: 'leader', id: 2n}, log.slice(0, 2)));
+    expect(found).toEqual(['leader completeness', 'leader completeness']);
+  });
+
   it('Ensure that logs that do not match are noticed.', () => {
     const raft = viewOf({});
     rules.appending('m1', raft, [entryOf(3, 1), entryOf(4, 2)]);

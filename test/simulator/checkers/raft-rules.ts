@@ -33,6 +33,9 @@ export class RaftRules {
   readonly #leaders = new Map<Term, MemberId>();
   /** By index, what is committed. */
   readonly #committed: (Term | undefined)[] = [];
+  /** The latest term that had a leader when that was seen to be committed. */
+  readonly #latestTerms: Term[] = [];
+  #latestTerm: Term = 0;
   /** Configurations in force from an index on, ascending. */
   readonly #confs: {readonly index: Index; readonly conf: ConfState}[] = [];
 
@@ -125,7 +128,9 @@ export class RaftRules {
   leads(name: string, raft: RaftView): void {
     this.#noteLeader(raft);
     const {term, firstIndex, lastIndex} = raft.status();
-    const last = this.#committed.length - 1;
+    let last = this.#committed.length - 1;
+    // Votes may arrive late: what a later term's leader has committed by then is none of this one's.
+    while (last > 0 && this.#latestTerms[last] >= term) last--;
     if (lastIndex < last)
       this.#violate(
         'leader completeness',
@@ -169,6 +174,7 @@ export class RaftRules {
       this.#violate('durability', `${name} applies ${index} of term ${term}, which is not durable there`);
     if (this.#committed[index] !== undefined) return;
     this.#committed[index] = term;
+    this.#latestTerms[index] = this.#latestTerm;
     if (index <= this.#founders || this.#confs.length === 0) return;
     // The leader counts by what it has applied: one change may be committed, and not in force there yet.
     const isEnough = this.#confs.slice(-2).some(({conf}) => this.#isOnMajority(conf, index, term));
@@ -287,6 +293,7 @@ export class RaftRules {
   #leads(term: Term, id: MemberId): void {
     const known = this.#leaders.get(term) ?? id;
     this.#leaders.set(term, id);
+    this.#latestTerm = Math.max(this.#latestTerm, term);
     if (known !== id) this.#violate('election safety', `${known} and ${id} both lead in term ${term}`);
   }
 
