@@ -38,6 +38,8 @@ export interface LeaseBookOptions {
 
 /** Leaders' clocks are read where steps end, not where an entry is applied, and rounded. */
 const ROUNDING_MS = 1;
+/** A renewal that was on its way when all faults ended, and whose client had given up, may still arrive so much later. */
+const STRAGGLERS_MS = 6_000;
 
 export class LeaseBook {
   readonly #options: LeaseBookOptions;
@@ -133,7 +135,7 @@ export class LeaseBook {
     for (const [id, {ttlSeconds}] of living) {
       const ttlMs = ttlSeconds * 1_000;
       const lostMs = Math.max(ttlMs / 4, LEASE_CHECKPOINT_INTERVAL_MIN_MS);
-      const dueMs = nowMs + (ttlMs + lostMs) / clockRateMin + 2 * electionMs;
+      const dueMs = nowMs + STRAGGLERS_MS + (ttlMs + lostMs) / clockRateMin + 2 * electionMs;
       this.#dueMs.set(id, dueMs);
       lastMs = Math.max(lastMs, dueMs);
     }

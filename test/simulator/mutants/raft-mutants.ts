@@ -152,7 +152,12 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
       },
     ],
     // With fewer than five, what a leader and another have acknowledged is committed, and nobody replaces it.
-    swarm: {...SINGLE_FAULTS, members: 5, kinds: ['halves', 'slowMember', 'duplicate', 'moveLeader']},
+    swarm: {
+      ...SINGLE_FAULTS,
+      members: 5,
+      kinds: ['halves', 'halves', 'slowMember', 'duplicate', 'moveLeader', 'moveLeader'],
+      faultPauseMsMax: 400,
+    },
     by: [...LOG_BROKEN, 'assertion', 'members stay up'],
   },
   {
