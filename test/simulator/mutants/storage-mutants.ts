@@ -252,8 +252,7 @@ export const STORAGE_MUTANTS: readonly Mutant[] = [
   {
     id: 'image-behind-chosen',
     bug: '45 (etcd 14246)',
-    what: 'a start takes the store with the highest number, not the one that is furthest',
-    needs: 'the log cut above an image under way, and a crash between its arrival and its removal',
+    what: 'an image that is not needed stays, and a start takes the store with the highest number, not the furthest',
     changes: [
       {
         file: 'storage/store-folder.ts',
