@@ -4,7 +4,6 @@
  */
 
 import {AssertionError, EngineError} from '../../src/engine/errors.ts';
-import type {ServerConfig} from '../../src/engine/server/server-config.ts';
 import {Casualties} from './casualties.ts';
 import {RaftRules} from './checkers/raft-rules.ts';
 import {ClientCrowd} from './client-crowd.ts';
@@ -24,6 +23,7 @@ import {LockBook} from './lock-book.ts';
 import {MemberAdmin} from './member-admin.ts';
 import {keyOf, rangeOf} from './requests.ts';
 import {SeededRandom} from './seeded-random.ts';
+import {simulatedConfig, urlOf} from './simulated-config.ts';
 import {SimulatedMember} from './simulated-member.ts';
 import {SimulatedNetwork} from './simulated-network.ts';
 import {drawSwarm, type Swarm} from './swarm.ts';
@@ -156,7 +156,7 @@ export class SimulatedCluster {
       trace: this.trace,
       members: this.members,
       onAssertion: (error) => this.#asserted(error),
-      configFor: (name, others) => this.#configOf(name, others),
+      configFor: (name, others) => simulatedConfig(this.swarm, name, others),
     });
     this.casualties = new Casualties({
       queue: this.queue,
@@ -385,7 +385,7 @@ export class SimulatedCluster {
     const member = new SimulatedMember({
       name,
       url: urlOf(place),
-      config: this.#configOf(name, undefined),
+      config: simulatedConfig(this.swarm, name, undefined),
       queue: this.queue,
       network: this.network,
       trace: this.trace,
@@ -423,36 +423,20 @@ export class SimulatedCluster {
     });
   }
 
-  #configOf(name: string, others: ReadonlyMap<string, readonly string[]> | undefined): ServerConfig {
-    const {swarm} = this;
-    const place = Number(name.slice(1));
-    const founders = Array.from({length: swarm.members}, (_, i) => [`m${i + 1}`, [urlOf(i + 1)]] as const);
-    return {
-      name,
-      initialAdvertisePeerURLs: [urlOf(place)],
-      advertiseClientURLs: [`http://${name}:2379`],
-      initialCluster: others ?? new Map(founders),
-      initialClusterState: others === undefined ? 'new' : 'existing',
-      initialClusterToken: 'simulation',
-      snapshotCount: swarm.snapshotCount,
-      snapshotCatchupEntries: swarm.catchupEntries,
-      heartbeatIntervalMs: swarm.heartbeatMs,
-      electionTimeoutMs: swarm.electionMs,
-      maxRequestBytes: 1_500_000,
-      quotaBackendBytes: swarm.quotaBytes,
-      autoCompaction: {mode: 'off'},
-      strictReconfigCheck: place % 2 === 0,
-      maxLearners: 1,
-      watchProgressNotifyIntervalMs: 700,
-    };
-  }
-
   #ended(member: SimulatedMember, error: unknown): void {
-    // A member that joins may ask in vain; it is started again.
-    const isJoining = member.config.initialClusterState === 'existing';
-    if (isJoining && error instanceof EngineError && error.code === 'clusterMismatch') return;
+    // A member that joins may ask in vain, and a founder that never began may have been removed: both are started again.
+    const mayBeRefused = member.config.initialClusterState === 'existing' || this.#isOut(member);
+    if (mayBeRefused && error instanceof EngineError && error.code === 'clusterMismatch') return;
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.violate('members stay up', `${member.name} ended: ${text}`);
+  }
+
+  /** Whether a member that serves knows of its removal. */
+  #isOut({url}: SimulatedMember): boolean {
+    return this.members.some(({life}) => {
+      const list = life?.replica?.members.list() ?? [];
+      return list.length > 0 && !list.some(({peerURLs}) => peerURLs.includes(url));
+    });
   }
 
   #asserted(error: unknown): void {
@@ -497,5 +481,3 @@ const isOfDisk = (error: unknown): boolean =>
 /** A lone member cannot go on after a failed sync; where there is no minority, nobody's files may be damaged. */
 const canBeBorneByFew = (members: number) => (kind: FaultKind) =>
   !(FILE_FAULTS as readonly FaultKind[]).includes(kind) && (members > 1 || kind !== 'syncError');
-
-const urlOf = (place: number) => `http://m${place}:2380`;
