@@ -1,6 +1,7 @@
 /**
- * gzip of messages. Small ones are done at once; large ones off the event loop, one at a time over the whole process:
- * the system threads that do it are those that sync the log.
+ * gzip of messages. Small ones are done at once; large ones off the event loop, one at a time over the whole process,
+ * and very large ones that are made slice by slice with the others between: the system threads that do it are those
+ * that sync the log.
  */
 
 import {once} from 'node:events';
