@@ -2,21 +2,24 @@
  * Whether a founder really starts for the first time. One whose disk was wiped founds its cluster again, under its old
  * id; as a voter it could then help to elect who lacks what it had acknowledged, or vote a second time in a term. So a
  * founder takes no part in raft until so many others that they are a majority with it have answered and none of them
- * knows it. With fewer there was no quorum anyway, so this delays nobody.
+ * knows it. With fewer there was no quorum anyway, so this delays nobody by more than its questions take.
+ *
+ * Members are asked by their URLs and not by their ids, the founders first, and then all whom one of them lists: a
+ * founder may have been replaced, and whoever came in its place knows what it knew.
  *
  * Who knows it: whoever has its name, which goes through the log when it first takes part. A member that has been away
  * since before that cannot know; where only such members answer, a wiped one is still taken for new.
  */
 
-import {EngineError} from '../errors.ts';
 import {PEER_CALL_TIMEOUT_MS} from '../limits.ts';
 import type {Clock, Logger, PeerNetwork} from '../ports.ts';
 import type {Message} from '../raft/message.ts';
-import type {Member, MemberId} from '../types.ts';
+import type {ClusterId, Member, MemberId} from '../types.ts';
 import {refuseIfKnownAsStarted} from './bootstrap.ts';
 import type {PeerAnswer, PeerCall} from './peer-call.ts';
 
 export interface FounderCheckOptions {
+  readonly clusterId: ClusterId;
   readonly self: Pick<Member, 'id' | 'name'>;
   /** So many others have to answer; 0: nothing is to be found out. */
   readonly strangersMin: number;
@@ -25,16 +28,21 @@ export interface FounderCheckOptions {
   readonly network: PeerNetwork<Message, PeerCall, PeerAnswer>;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Between two looks at who can be asked by now, milliseconds. */
+  /** Between two questions to one that has not answered, milliseconds. */
   readonly retryMs: number;
   readonly passed: () => void;
   /** It has started before, or was removed: it must not go on. */
   readonly failed: (error: unknown) => void;
 }
 
+/** What has come of the questions to one URL. */
+type Asked = 'underWay' | 'unanswered' | 'answered';
+
 export class FounderCheck {
   readonly #options: FounderCheckOptions;
-  readonly #underWay = new Set<MemberId>();
+  readonly #asked = new Map<string, Asked>();
+  /** Whose first question is still open: it may be the one that knows. */
+  readonly #awaited = new Set<string>();
   readonly #strangers = new Set<MemberId>();
   #isOver = false;
   #stopTimer: () => void = () => {};
@@ -56,42 +64,60 @@ export class FounderCheck {
   }
 
   #look(): void {
-    const {clock, retryMs, members, self, network} = this.#options;
+    const {clock, retryMs, members} = this.#options;
     this.#stopTimer = clock.after(retryMs, () => this.#look());
-    for (const {id} of members()) {
-      if (id === self.id || this.#underWay.has(id) || this.#strangers.has(id)) continue;
-      if (network.connectedSinceMs(id) !== undefined) void this.#ask(id);
+    this.#askAll(members());
+    for (const [url, asked] of this.#asked) if (asked === 'unanswered') void this.#ask(url);
+  }
+
+  /** Those that were never asked. */
+  #askAll(members: readonly Member[]): void {
+    for (const {id, peerURLs} of members) {
+      if (id === this.#options.self.id) continue;
+      for (const url of peerURLs) {
+        if (this.#asked.has(url)) continue;
+        this.#awaited.add(url);
+        void this.#ask(url);
+      }
     }
   }
 
-  async #ask(id: MemberId): Promise<void> {
-    const {network, logger, self} = this.#options;
-    this.#underWay.add(id);
+  async #ask(url: string): Promise<void> {
+    const {network, logger} = this.#options;
+    this.#asked.set(url, 'underWay');
+    const answer = await network.callUrl(url, {type: 'cluster'}, PEER_CALL_TIMEOUT_MS).catch((error) => {
+      logger.debug('a founder does not answer', {url, error: String(error)});
+    });
+    if (this.#isOver) return;
     try {
-      const answer = await network.call(id, {type: 'cluster'}, PEER_CALL_TIMEOUT_MS);
-      if (this.#isOver) return;
-      if (answer.type === 'cluster') {
-        refuseIfKnownAsStarted(self, [answer]);
-        this.#strangers.add(id);
-      }
+      const saysSomething = answer !== undefined && this.#heard(answer);
+      this.#asked.set(url, saysSomething ? 'answered' : 'unanswered');
     } catch (error) {
-      if (this.#isOver) return;
-      if (error instanceof EngineError && error.code === 'clusterMismatch') {
-        this.stop();
-        this.#options.failed(error);
-        return;
-      }
-      logger.debug('a founder does not answer', {peerId: id, error: String(error)});
-    } finally {
-      this.#underWay.delete(id);
+      this.stop();
+      this.#options.failed(error);
+      return;
     }
+    this.#awaited.delete(url);
     this.#conclude();
   }
 
-  /** Whoever is being asked may be the one that knows. */
+  /**
+   * @returns whether it says something: one that joins knows nobody yet
+   * @throws EngineError clusterMismatch when it knows this member
+   */
+  #heard(answer: PeerAnswer): boolean {
+    const {self, clusterId} = this.#options;
+    if (answer.type !== 'cluster' || answer.clusterId !== clusterId) return false;
+    refuseIfKnownAsStarted(self, [answer]);
+    if (!answer.members.some(({id}) => id === self.id)) return false;
+    this.#strangers.add(answer.memberId);
+    this.#askAll(answer.members);
+    return true;
+  }
+
   #conclude(): void {
     const {strangersMin, logger, passed} = this.#options;
-    if (this.#underWay.size > 0 || this.#strangers.size < strangersMin) return;
+    if (this.#awaited.size > 0 || this.#strangers.size < strangersMin) return;
     this.stop();
     logger.info('has not started before: takes part', {answers: this.#strangers.size});
     passed();

@@ -264,6 +264,7 @@ export class Replica {
 
   #makeFounderCheck({config, ports, opened}: ReplicaOptions): FounderCheck {
     return new FounderCheck({
+      clusterId: this.identity.clusterId,
       self: {id: this.identity.memberId, name: config.name},
       strangersMin: opened.strangersMin,
       members: () => this.members.list(),

@@ -125,6 +125,9 @@ async function readState({disk, logger}: DataDirPorts): Promise<DataDirMarker | 
   const names = await checkOwnership(disk);
   if (names.includes(MARKER)) {
     if (names.includes(MARKER_NEW)) await disk.remove(MARKER_NEW);
+    // The last run may have ended before these names were durable, by a kill or a sync that failed: what is built on
+    // them must not go with them when power fails.
+    await disk.syncFolder('.');
     return decodeMarker(await disk.readFile(MARKER), disk.userPath(MARKER));
   }
   if (names.includes(MARKER_NEW)) {

@@ -20,43 +20,46 @@ const memberOf = (id: MemberId, name = ''): Member => ({
 });
 const FOUNDERS = [1n, 2n, 3n, 4n, 5n].map((id) => memberOf(id));
 
-const answerOf = (members: readonly Member[], removed: readonly MemberId[] = []): PeerAnswer => ({
+type ClusterAnswer = PeerAnswer & {type: 'cluster'};
+
+const answerOf = (members: readonly Member[], removed: readonly MemberId[] = []): ClusterAnswer => ({
   type: 'cluster',
   clusterId: 7n,
-  memberId: 2n,
+  memberId: 0n,
   members,
   removed,
 });
 const STRANGER = answerOf(FOUNDERS);
 const KNOWS = answerOf([memberOf(1n, 'a'), ...FOUNDERS.slice(1)]);
 const REMOVED = answerOf(FOUNDERS.slice(1), [1n]);
+const JOINS = answerOf([]);
 
 /** Member 1 of five. What others say when they are asked: an answer at once, or none before the time limit. */
 class World {
   readonly clock = new SimulatedClock();
-  readonly replies = new Map<MemberId, PeerAnswer | 'hangs' | 'fails'>();
+  readonly replies = new Map<MemberId, ClusterAnswer | 'hangs'>();
   readonly calls: MemberId[] = [];
   passes = 0;
   readonly failures: unknown[] = [];
-  members: readonly Member[] = FOUNDERS;
   readonly check: FounderCheck;
 
   constructor({strangersMin}: {readonly strangersMin: number}) {
     const {clock, replies, calls} = this;
-    const call = async (id: MemberId) => {
+    const callUrl = async (url: string): Promise<ClusterAnswer> => {
+      const id = BigInt(/m(\d+)/.exec(url)?.[1] ?? 0);
       calls.push(id);
       const reply = replies.get(id);
       if (reply === 'hangs')
         await new Promise<void>((resolve) => clock.after(PEER_CALL_TIMEOUT_MS, () => resolve()));
-      if (reply === undefined || typeof reply === 'string') throw new EngineError({code: 'timeout'});
-      return reply;
+      if (reply === undefined || reply === 'hangs') throw new EngineError({code: 'timeout'});
+      return {...reply, memberId: reply.memberId || id};
     };
-    const connectedSinceMs = (id: MemberId) => (replies.has(id) ? 0 : undefined);
     this.check = new FounderCheck({
+      clusterId: 7n,
       self: {id: 1n, name: 'a'},
       strangersMin,
-      members: () => this.members,
-      network: {call, connectedSinceMs} as unknown as FounderCheckOptions['network'],
+      members: () => FOUNDERS,
+      network: {callUrl} as unknown as FounderCheckOptions['network'],
       clock,
       logger: silentLogger,
       retryMs: RETRY_MS,
@@ -81,8 +84,8 @@ describe('the check of a founder', () => {
 
   it('Ensure that a founder takes part once enough others do not know it, and not before.', async () => {
     const world = new World({strangersMin: 2});
+    world.replies.set(2n, STRANGER);
     world.check.start();
-    world.replies.set(2n, STRANGER).set(3n, 'fails');
     await world.run();
     expect(world.passes).toBe(0);
     expect(world.calls.filter((id) => id === 2n)).toHaveLength(1);
@@ -115,6 +118,43 @@ describe('the check of a founder', () => {
     expect(world.passes).toBe(0);
     await world.run(1);
     expect([world.passes, world.failures]).toEqual([1, []]);
+  });
+
+  it('Ensure that one that comes to know nobody yet, and one of another cluster, count for nothing.', async () => {
+    const world = new World({strangersMin: 1});
+    world.replies.set(2n, JOINS).set(3n, {...KNOWS, clusterId: 8n});
+    world.check.start();
+    await world.run();
+    expect([world.passes, world.failures]).toEqual([0, []]);
+    world.replies.set(2n, STRANGER);
+    await world.run();
+    expect([world.passes, world.failures]).toEqual([1, []]);
+  });
+
+  it('Ensure that members which came for founders are asked, at old URLs and at new ones.', async () => {
+    const newcomer = {...memberOf(9n), peerURLs: ['http://m9:2380']};
+    const list = [FOUNDERS[0], {...memberOf(8n), peerURLs: FOUNDERS[1].peerURLs}, newcomer];
+    const world = new World({strangersMin: 2});
+    world.replies.set(2n, {...answerOf(list), memberId: 8n}).set(9n, answerOf(list));
+    world.check.start();
+    await world.run();
+    expect([world.passes, world.failures]).toEqual([1, []]);
+
+    const wiped = new World({strangersMin: 2});
+    wiped.replies.set(2n, {...answerOf(list), memberId: 8n});
+    wiped.replies.set(9n, answerOf([memberOf(1n, 'a'), ...list.slice(1)]));
+    wiped.check.start();
+    await wiped.run();
+    expect(wiped.passes).toBe(0);
+    expect(wiped.failures).toMatchObject([{failure: {code: 'clusterMismatch'}}]);
+  });
+
+  it('Ensure that a member with two URLs counts once.', async () => {
+    const world = new World({strangersMin: 2});
+    world.replies.set(2n, {...STRANGER, memberId: 2n}).set(3n, {...STRANGER, memberId: 2n});
+    world.check.start();
+    await world.run();
+    expect(world.passes).toBe(0);
   });
 
   it('Ensure that nothing comes of an answer after the stop.', async () => {

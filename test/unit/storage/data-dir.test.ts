@@ -59,6 +59,34 @@ describe('the data folder', () => {
     expect((await open(disk.crash(loseUnsynced))).marker).toEqual(MARKER);
   });
 
+  it('Ensure that what a member does after a kill in the midst of the making is there when power fails.', async () => {
+    let isComplete = false;
+    for (let steps = 0; !isComplete; steps++) {
+      let left = steps;
+      const disk = new MemoryDisk({
+        turn: () => {
+          left -= 1;
+          if (left < 0) throw new Error('killed');
+        },
+      });
+      isComplete = await open(disk)
+        .then((dir) => dir.create(MARKER, () => build(disk)))
+        .then(
+          () => true,
+          () => false,
+        );
+      // The next process finds what the system has.
+      left = Number.POSITIVE_INFINITY;
+      const dir = await open(disk);
+      if (dir.marker === undefined) await dir.create(MARKER, () => build(disk));
+      await writeFile(disk, 'wal/acknowledged');
+      await disk.syncFolder('wal');
+      const survivor = disk.crash(loseUnsynced);
+      expect((await open(survivor)).marker).toEqual(MARKER);
+      expect(await survivor.exists('wal/acknowledged')).toBe(true);
+    }
+  });
+
   it('Ensure that a crash anywhere in the making leaves nothing or everything, and the next start goes on.', async () => {
     let isComplete = false;
     for (let lives = 0; !isComplete; lives++) {
