@@ -12,6 +12,7 @@ import {
   type ClientReadableStream,
   credentials,
   Metadata,
+  type MethodDefinition,
   type ServiceError,
 } from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
@@ -43,18 +44,46 @@ const methods = new Map<string, Method>();
 export function methodOf(name: string): Method {
   const known = methods.get(name);
   if (known !== undefined) return known;
-  const [service, rpc] = name.split('/');
-  const method = root.lookupService(service).methods[rpc].resolve() as protobuf.Method;
-  const request = method.resolvedRequestType as protobuf.Type;
-  const response = method.resolvedResponseType as protobuf.Type;
+  const {path, requestSerialize, responseDeserialize} = servedMethodOf(name);
+  const {request} = typesOf(name);
   const built = {
-    path: `/${name}`,
-    encode: (message: Message) => Buffer.from(request.encode(request.fromObject(message)).finish()),
+    path,
+    encode: requestSerialize,
     encodeExact: (message: Message) => request.encode(message).finish() as Buffer,
-    decode: (bytes: Buffer) => response.toObject(response.decode(bytes), {longs: String, defaults: true}),
+    decode: responseDeserialize,
   };
   methods.set(name, built);
   return built;
+}
+
+/** The same for a server of grpc-js. */
+export function servedMethodOf(name: string): MethodDefinition<Message, Message> {
+  const {method, ...types} = typesOf(name);
+  const request = coderOf(types.request);
+  const response = coderOf(types.response);
+  return {
+    path: `/${name}`,
+    requestStream: method.requestStream === true,
+    responseStream: method.responseStream === true,
+    requestSerialize: request.encode,
+    requestDeserialize: request.decode,
+    responseSerialize: response.encode,
+    responseDeserialize: response.decode,
+  };
+}
+
+function typesOf(name: string) {
+  const [service, rpc] = name.split('/');
+  const method = root.lookupService(service).methods[rpc].resolve() as protobuf.Method;
+  const request = method.resolvedRequestType as protobuf.Type;
+  return {method, request, response: method.resolvedResponseType as protobuf.Type};
+}
+
+function coderOf(type: protobuf.Type) {
+  return {
+    encode: (message: Message) => Buffer.from(type.encode(type.fromObject(message)).finish()),
+    decode: (bytes: Buffer): Message => type.toObject(type.decode(bytes), {longs: String, defaults: true}),
+  };
 }
 
 /** A message of any type of the API, from its bytes to a plain object; bytes fields as base64. */

@@ -41,19 +41,23 @@ export class ChaosLeases {
       await pause(RENEW_EVERY_MS);
       return;
     }
-    const key = Buffer.from(`${LEASE_PREFIX}${id}`);
-    const put = await this.#call('KV/Put', {key, value: Buffer.from(`lease ${id}`), lease: `${id}`});
+    const put = await this.#call('KV/Put', {
+      key: keyOf(id),
+      value: Buffer.from(`lease ${id}`),
+      lease: `${id}`,
+    });
     if (put === undefined) return;
     this.granted++;
     this.#book.granted(id, {ttlSeconds: Number(grant.TTL), asked, isShared: false});
     const renewals = this.#random.below(RENEWALS_MAX);
     for (let n = 0; n < renewals && !this.#isStopped; n++) {
       await pause(RENEW_EVERY_MS);
-      await this.#renew(id);
+      if (!(await this.#renew(id))) return;
     }
   }
 
-  async #renew(id: bigint): Promise<void> {
+  /** @returns whether it may live on */
+  async #renew(id: bigint): Promise<boolean> {
     const asked = this.#book.ask();
     const call = this.#client().bidi('etcdserverpb.Lease/LeaseKeepAlive');
     const answer = await new Promise<Message | undefined>((resolve) => {
@@ -68,7 +72,20 @@ export class ChaosLeases {
       call.write({ID: `${id}`});
     });
     call.cancel();
-    if (answer !== undefined) this.#book.renewed(id, {ttlSeconds: Number(answer.TTL), asked});
+    if (answer === undefined) return true;
+    const ttlSeconds = Number(answer.TTL);
+    if (ttlSeconds === 0) {
+      await this.#denied(id);
+      return false;
+    }
+    this.#book.renewed(id, {ttlSeconds, asked});
+    return true;
+  }
+
+  /** Told that there is no such lease: then its key must be gone. Its watch may bring that later. */
+  async #denied(id: bigint): Promise<void> {
+    const found = await this.#call('KV/Range', {key: keyOf(id)});
+    if (found !== undefined && found.kvs.length > 0) this.#book.denied(id);
   }
 
   #client(): RawGrpc {
@@ -84,4 +101,5 @@ export class ChaosLeases {
   }
 }
 
+const keyOf = (id: bigint) => Buffer.from(`${LEASE_PREFIX}${id}`);
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -18,6 +18,7 @@ const {
   minutes: {
     kind: 'number',
     default: 1,
+    above: 0,
     help: `how long; beyond ${RUN_MINUTES_MAX}, several clusters one by one`,
   },
   members: {kind: 'whole', default: 3, choices: [3, 5], help: 'of each cluster'},
