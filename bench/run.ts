@@ -14,9 +14,12 @@ import {runFlags} from '../test/runners/run-flags.ts';
 import {h2load} from './h2load.ts';
 import {cpuSeconds, residentBytes} from './process-usage.ts';
 
-const NUMBERS = {name: 'numbers with commas between', fits: (text: string) => /^\d+(,\d+)*$/.test(text)};
+const NUMBERS = {
+  name: 'numbers from 1 on with commas between',
+  fits: (text: string) => /^[1-9]\d*(,[1-9]\d*)*$/.test(text),
+};
 const values = runFlags('bench', "Debian's etcd and kvd side by side; prints a table of ratios.", {
-  seconds: {kind: 'number', default: 3, help: 'of each row'},
+  seconds: {kind: 'number', default: 3, above: 0, help: 'of each row'},
   rounds: {kind: 'whole', default: 1, least: 1, help: 'of everything; the medians count'},
   members: {kind: 'text', default: '1,3', form: NUMBERS, help: 'sizes of the clusters'},
   'in-flight': {kind: 'text', default: '1,10,100,1000', form: NUMBERS, help: 'requests at a time'},

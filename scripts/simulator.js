@@ -4,10 +4,11 @@
  * the hash of what they load of `src`: a change elsewhere leaves their sums alone.
  */
 
-import {spawnSync} from 'node:child_process';
+import {spawn, spawnSync} from 'node:child_process';
 import {createHash} from 'node:crypto';
 import {existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync} from 'node:fs';
 import {createRequire} from 'node:module';
+import {constants} from 'node:os';
 import {dirname, join, relative, resolve} from 'node:path';
 
 const root = resolve(import.meta.dirname, '..');
@@ -31,11 +32,16 @@ const own =
     : [];
 const script = `${PROGRAMS[program][0].slice(0, -3)}.js`;
 // The last one counts where a flag comes twice.
-const {status} = spawnSync(process.execPath, [join(compiled, script), ...own, ...args], {
+const child = spawn(process.execPath, [join(compiled, script), ...own, ...args], {
   cwd: root,
   stdio: 'inherit',
 });
-process.exitCode = status ?? 1;
+// A campaign that is broken off still has sums to keep and to tell: this process ends when it has.
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+child.once('exit', (code, signal) => {
+  // As a shell tells it.
+  process.exitCode = code ?? 128 + constants.signals[signal];
+});
 
 /** The files, from the root on, that these import, and those that they import; sorted. */
 function sourcesOf(entries) {
@@ -60,6 +66,7 @@ function hashOf(paths) {
 }
 
 function compile() {
+  console.error('compiles engine and simulator, once for these sources ...');
   const fresh = `${compiled}.${process.pid}.tmp`;
   mkdirSync(folder, {recursive: true});
   const typescript = dirname(createRequire(import.meta.url).resolve('typescript/package.json'));

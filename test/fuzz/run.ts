@@ -12,7 +12,7 @@ const {portTargets} = await import('./port-targets.ts');
 const ports = await portTargets();
 const all = [...(await allTargets()), ...ports.targets];
 const values = runFlags('fuzz', 'broken input for every decoder, or for one.', {
-  minutes: {kind: 'number', default: 1, help: 'of CPU, for all of them together'},
+  minutes: {kind: 'number', default: 1, above: 0, help: 'of CPU, for all of them together'},
   target: {kind: 'text', choices: all.map(({name}) => name), help: 'this decoder alone'},
   seed: {kind: 'whole', default: 1, help: 'of the first input'},
   coverage: {kind: 'switch', help: 'tell how many branches of each file were taken'},

@@ -10,6 +10,8 @@ interface NumberFlag extends Told {
   readonly default?: number;
   /** The least that makes sense; 0 when absent. */
   readonly least?: number;
+  /** The value itself makes no sense, and everything above does; instead of `least`. */
+  readonly above?: number;
   readonly choices?: readonly number[];
 }
 interface TextFlag extends Told {
@@ -96,10 +98,12 @@ function wrongWith(flag: NumberFlag | TextFlag, value: unknown): string | undefi
     return (choices as readonly unknown[]).includes(value) ? undefined : `one of ${choices.join(', ')}`;
   }
   if (flag.kind === 'text') return flag.form?.fits(String(value)) === false ? flag.form.name : undefined;
-  const {kind, least = 0} = flag;
+  const {kind, least = 0, above} = flag;
   const isRight = kind === 'whole' ? Number.isSafeInteger(value) : Number.isFinite(value);
-  if (isRight && (value as number) >= least) return undefined;
-  return `a ${kind === 'whole' ? 'whole number' : 'number'} from ${least} on`;
+  const isEnough = above === undefined ? (value as number) >= least : (value as number) > above;
+  if (isRight && isEnough) return undefined;
+  const bound = above === undefined ? `from ${least} on` : `above ${above}`;
+  return `a ${kind === 'whole' ? 'whole number' : 'number'} ${bound}`;
 }
 
 function helpOf(script: string, about: string, flags: Flags): string {

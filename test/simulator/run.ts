@@ -17,7 +17,7 @@ const values = runFlags('sim', 'runs seeds of the simulator; says what broke, wh
   seed: {kind: 'whole', default: 1, help: 'the first seed'},
   count: {kind: 'whole', default: 1, least: 1, help: 'how many seeds'},
   operations: {kind: 'whole', default: 1_000, least: 1, help: 'of all clients together, in each run'},
-  log: {kind: 'switch', help: 'prints every line of a run'},
+  log: {kind: 'switch', help: 'prints every line of a run; times are simulated milliseconds'},
   shrink: {
     kind: 'switch',
     help: 'makes a failing seed as small as it can, and prints the command that repeats it',
@@ -41,6 +41,10 @@ const values = runFlags('sim', 'runs seeds of the simulator; says what broke, wh
   canary: {kind: 'switch', help: 'runs the one that must fail'},
 });
 
+if (values.canary && (values.shrink || values.log)) {
+  console.error('Error: --canary goes with neither --shrink nor --log: no seed repeats what it breaks');
+  process.exit(2);
+}
 if (values.canary) await runTheCanary();
 else if (values.shrink) await shrink();
 else await runAll();
@@ -62,7 +66,7 @@ async function runAll(): Promise<void> {
   const {user, system} = process.cpuUsage(before);
   const seconds = (user + system) / 1_000_000;
   console.log(
-    `${operations} operations in ${seconds.toFixed(1)} s of the processor (${Math.round(operations / seconds)} per second), ${failed} seeds failed`,
+    `${operations} operations in ${seconds.toFixed(1)} s of the processor (${Math.round(operations / seconds)} per second), seeds failed: ${failed}`,
   );
   process.exitCode = failed === 0 ? 0 : 1;
 }

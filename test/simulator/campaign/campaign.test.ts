@@ -44,12 +44,17 @@ afterAll(() => rmSync(folder, {recursive: true, force: true}));
 async function campaign(
   name: string,
   flags: readonly string[],
+  breakOff?: NodeJS.Signals,
 ): Promise<{sums: CampaignSums; output: string}> {
   const results = join(folder, `${name}.json`);
   const args = ['scripts/simulator.js', 'campaign', '--results', results, ...flags];
   const child = spawn(process.execPath, args, {cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe']});
   let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => (output += bytes));
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (bytes) => {
+      output += bytes;
+      if (breakOff !== undefined && output.includes('canary was caught')) child.kill(breakOff);
+    });
   const code = await new Promise((done) => child.once('close', done));
   if (code !== 0) throw new Error(`the campaign ended with ${code}:\n${output.slice(-8_000)}`);
   return {sums: JSON.parse(readFileSync(results, 'utf8')), output};
@@ -74,6 +79,20 @@ describe('campaigns', () => {
     const other = campaign('small', [...flags, '--engine', 'other']);
     await expect(other).rejects.toThrow('is of another engine');
   });
+
+  it.each(['SIGINT', 'SIGTERM'] as const)(
+    'Ensure that a campaign that is broken off by %s keeps its sums.',
+    {
+      timeout: 240_000,
+    },
+    async (signal) => {
+      const flags = ['--seeds', '1000000', '--operations', '40', '--workers', '2'];
+      const {sums, output} = await campaign(signal, flags, signal);
+      expect(output).toContain('broken off');
+      expect(output).toContain(`this campaign: ${sums.seeds} seeds, `);
+      expect(sums).toMatchObject({campaigns: 1, canariesCaught: 1, violations: []});
+    },
+  );
 
   it('Ensure that a thousand seeds keep every promise, each under its faults.', {
     timeout: 1_800_000,

@@ -24,7 +24,7 @@ const SAVE_EACH_MS = 20_000;
 const VIOLATIONS_MAX = 20;
 
 const values = runFlags('sim:campaign', 'runs seeds on every core until the time is over; adds up.', {
-  minutes: {kind: 'number', help: 'how long; this or --seeds'},
+  minutes: {kind: 'number', above: 0, help: 'how long; this or --seeds'},
   seeds: {kind: 'whole', least: 1, help: 'how many'},
   first: {kind: 'whole', help: 'the seed to begin with, where nothing has been added up yet'},
   operations: {kind: 'whole', default: 1_000, least: 1, help: 'of all clients together, in each run'},
@@ -56,17 +56,23 @@ if (values.report) console.log(reportOf(sums));
 else await run();
 
 async function run(): Promise<void> {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => (isStopping = true));
+  // A terminal's Ctrl-C comes here twice: from itself, and by way of npm.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, stop);
   sums.campaigns++;
   await new WorkerPool({size: values.workers, next, answered, died}).run();
   save();
   console.log(reportOf(sums));
   const minutes = (performance.now() - startedMs) / 60_000;
   console.log(
-    `this campaign: ${sums.seeds - before.seeds} seeds, ${sums.operations - before.operations} operations in ` +
+    `this campaign: ${sums.seeds - before.seeds} seeds, ${(sums.operations - before.operations).toLocaleString('en-US')} operations in ` +
       `${minutes.toFixed(1)} minutes (${Math.round((sums.seeds - before.seeds) / minutes)} seeds a minute)`,
   );
   process.exitCode = isClean(sums) ? 0 : 1;
+}
+
+function stop(): void {
+  if (!isStopping) console.log('broken off: ends with the seeds that are under way');
+  isStopping = true;
 }
 
 function next(id: number): Order | undefined {
@@ -109,7 +115,11 @@ function answered(id: number, _order: Order, answer: Answer): void {
   if (performance.now() - savedMs < SAVE_EACH_MS) return;
   savedMs = performance.now();
   save();
-  console.log(`${sums.seeds} seeds, ${sums.operations} operations, ${sums.violations.length} violations`);
+  const minutes = (savedMs - startedMs) / 60_000;
+  console.log(
+    `after ${minutes.toFixed(1)} minutes: ${sums.seeds} seeds, ${sums.operations.toLocaleString('en-US')} operations, ` +
+      `${sums.violations.length} violations, earlier campaigns on this engine included`,
+  );
 }
 
 function compare(first: SeedResult, second: SeedResult): void {

@@ -26,7 +26,7 @@ const values = runFlags(
       least: 1,
       help: 'of all clients together, in each run',
     },
-    'cpu-seconds': {kind: 'number', default: 300, help: 'of the processor for each mutant'},
+    'cpu-seconds': {kind: 'number', default: 300, above: 0, help: 'of the processor for each mutant'},
     jobs: {kind: 'whole', default: 2, least: 1, help: 'mutants at a time'},
     detail: {kind: 'switch', help: 'tells what was noticed'},
   },
@@ -47,6 +47,10 @@ for (const {id} of MUTANTS) if (rows.has(id)) console.log(rows.get(id));
 console.log(`\n${rows.size - missed.length} of ${rows.size} found; missed: ${missed.join(', ') || 'none'}`);
 process.exitCode = missed.length === 0 ? 0 : 1;
 
+function number(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
 async function work(): Promise<void> {
   for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
     const result = await huntFor(mutant);
@@ -57,10 +61,10 @@ async function work(): Promise<void> {
       found === undefined ? 'not found' : isExpected ? found.invariant : `BROKEN: ${found.invariant}`;
     rows.set(
       mutant.id,
-      `| ${mutant.id} | ${mutant.bug} | ${mutant.what} | ${seeds} | ${result.operations} | ${by} |`,
+      `| \`${mutant.id}\` | ${mutant.bug} | ${mutant.what} | ${seeds} | ${number(result.operations)} | ${by} |`,
     );
     console.log(
-      `${mutant.id}: ${by} after ${seeds} seeds, ${result.operations} operations, ${Math.round(cpuMs / 1_000)} s of CPU`,
+      `${mutant.id}: ${by}; seeds: ${seeds}, operations: ${number(result.operations)}, ${Math.round(cpuMs / 1_000)} s of CPU`,
     );
     if (found !== undefined && (values.detail || !isExpected)) console.log(`  ${found.detail.slice(0, 600)}`);
   }

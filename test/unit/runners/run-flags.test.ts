@@ -9,6 +9,7 @@ const spec = {
   flags: {
     seed: {kind: 'whole', default: 1, help: 'where it begins'},
     minutes: {kind: 'number', help: 'how long'},
+    share: {kind: 'number', default: 1, above: 0, help: 'how much'},
     members: {kind: 'whole', default: 3, choices: [1, 3], help: 'how many'},
     target: {kind: 'text', help: 'the only one'},
     letters: {
@@ -26,10 +27,20 @@ const read = (...words: string[]) => readFlags(words, spec);
 describe('flags of a run', () => {
   it('Ensure that flags have their values, and those that are not given their defaults.', () => {
     expect(read()).toEqual({
-      values: {seed: 1, minutes: undefined, members: 3, target: undefined, letters: 'ab', quiet: false},
+      values: {
+        seed: 1,
+        minutes: undefined,
+        share: 1,
+        members: 3,
+        target: undefined,
+        letters: 'ab',
+        quiet: false,
+      },
     });
-    expect(read('--seed', '7', '--minutes=0.5', '--members', '1', '--target', 'x', '--quiet')).toEqual({
-      values: {seed: 7, minutes: 0.5, members: 1, target: 'x', letters: 'ab', quiet: true},
+    expect(
+      read('--seed', '7', '--minutes=0.5', '--share', '0.1', '--members', '1', '--target', 'x', '--quiet'),
+    ).toEqual({
+      values: {seed: 7, minutes: 0.5, share: 0.1, members: 1, target: 'x', letters: 'ab', quiet: true},
     });
   });
 
@@ -38,6 +49,7 @@ describe('flags of a run', () => {
     [['--seed', ''], '--seed is a whole number from 0 on, not ""'],
     [['--seed', '1.5'], '--seed is a whole number from 0 on, not "1.5"'],
     [['--minutes=-1'], '--minutes is a number from 0 on, not "-1"'],
+    [['--share', '0'], '--share is a number above 0, not "0"'],
     [['--members', '2'], '--members is one of 1, 3, not "2"'],
     [['--letters', '1'], '--letters is letters, not "1"'],
     [['--sede', '1'], "Unknown option '--sede'"],
@@ -54,6 +66,7 @@ describe('flags of a run', () => {
 
   --seed N        where it begins (1)
   --minutes N     how long
+  --share N       how much (1)
   --members N     how many: 1, 3 (3)
   --target TEXT   the only one
   --letters TEXT  which ones (ab)
