@@ -86,7 +86,7 @@ describe('campaigns', () => {
       timeout: 240_000,
     },
     async (signal) => {
-      const flags = ['--seeds', '1000000', '--operations', '40', '--workers', '2'];
+      const flags = ['--seeds', '1000000', '--minutes', '3', '--operations', '40', '--workers', '2'];
       const {sums, output} = await campaign(signal, flags, signal);
       expect(output).toContain('broken off');
       expect(output).toContain(`this campaign: ${sums.seeds} seeds, `);
