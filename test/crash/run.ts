@@ -77,8 +77,9 @@ for (const [name, part] of Object.entries(PARTS)) {
   for await (const report of part()) {
     const {user, system} = process.cpuUsage(before);
     before = process.cpuUsage();
-    console.log(name, JSON.stringify(report), `${((user + system) / 1_000_000).toFixed(1)} s`);
+    console.log(name, JSON.stringify(report), `${((user + system) / 1_000_000).toFixed(1)} s of CPU`);
   }
+  console.log(`${name}: nothing was wrong`);
 }
 
 function runTests(project: string, args: readonly string[]): void {

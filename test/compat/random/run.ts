@@ -7,6 +7,8 @@ import {runFlags} from '../../runners/run-flags.ts';
 import {type Difference, runDifferential} from './differential-run.ts';
 import {shrink} from './shrink.ts';
 
+const TELL_EACH_MS = 10_000;
+
 const values = runFlags('differential', 'random operations to etcd and to kvd; says what differs.', {
   seed: {kind: 'whole', default: 1, help: 'of the operations'},
   operations: {kind: 'whole', default: 200_000, least: 1, help: 'how many'},
@@ -21,6 +23,7 @@ const {seed, operations} = values;
 const members = values.members === 3 ? 3 : 1;
 
 const startedMs = performance.now();
+let toldMs = startedMs;
 const rate = (played: number) => Math.round((played / (performance.now() - startedMs)) * 1_000);
 const all = Array.from({length: operations}, (_, number) => number);
 const difference = await runDifferential({
@@ -28,7 +31,9 @@ const difference = await runDifferential({
   members,
   numbers: all,
   onCheckpoint: (played) => {
-    if (played % 20_000 === 0) console.log(`${played} operations alike, ${rate(played)} per second`);
+    if (performance.now() - toldMs < TELL_EACH_MS) return;
+    toldMs = performance.now();
+    console.log(`${played} of ${operations} operations alike, ${rate(played)} per second`);
   },
 });
 if (difference === undefined) {
