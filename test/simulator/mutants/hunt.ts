@@ -2,6 +2,7 @@
 
 import {spawn} from 'node:child_process';
 import {fileURLToPath} from 'node:url';
+import {atExit} from '../../process/at-exit.ts';
 import type {Swarm} from '../swarm.ts';
 import {type Mutant, mutatedSources} from './mutant.ts';
 
@@ -48,6 +49,7 @@ export async function hunt(
     env: {...process.env, KVD_MUTATED_SOURCES: JSON.stringify(Object.fromEntries(sources))},
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  const forget = atExit(() => child.kill());
   let output = '';
   let errors = '';
   child.stdout.on('data', (part: Buffer) => {
@@ -57,6 +59,7 @@ export async function hunt(
     errors += part.toString();
   });
   const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  forget();
   const line = output.trim().split('\n').at(-1) ?? '';
   if (code !== 0 || !line.startsWith('{'))
     throw new Error(`mutant ${mutant?.id}: its process ended with ${code}: ${errors.slice(-2_000)}`);
