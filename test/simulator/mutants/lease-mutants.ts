@@ -202,6 +202,6 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
         replace: '',
       },
     ],
-    by: ['state', 'linearizability', 'state hash', 'exception', 'assertion', 'members stay up'],
+    by: ['state', 'linearizability', 'state hash', 'exception', 'assertion', 'members stay up', 'watch'],
   },
 ];
