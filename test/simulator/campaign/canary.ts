@@ -31,11 +31,14 @@ export async function runCanary(): Promise<{report: SimulationReport; isCaught: 
 
 function leaveOut({opened}: Life): void {
   if (opened === undefined) return;
-  const {stateMachine} = opened;
+  const {stateMachine, identity} = opened;
   const apply = stateMachine.apply.bind(stateMachine);
   stateMachine.apply = (entry) => {
-    // The first write from there on; other commands may leave no trace at once.
-    const isHit = entry.index >= INDEX && entry.proposal?.command.type === 'put';
+    // The first write from there on; other commands may leave no trace at once. Another member's: the client of its own
+    // would miss the answer before anybody looks at the state.
+    const {index, proposal} = entry;
+    const isHit =
+      index >= INDEX && proposal?.command.type === 'put' && proposal.proposer !== identity.memberId;
     return apply(isHit ? {...entry, proposal: undefined} : entry);
   };
 }
