@@ -6,6 +6,7 @@ import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 import {atExit} from '../at-exit.ts';
 import {EtcdCalls} from '../etcd-calls.ts';
+import {eventually} from '../eventually.ts';
 import {freePorts} from '../free-ports.ts';
 import {MemberProcess} from '../member-process.ts';
 import {PeerRelay} from './peer-relay.ts';
@@ -111,8 +112,12 @@ export class ChaosCluster {
 
   async #learnNames(): Promise<void> {
     using calls = new EtcdCalls(this.members[0].endpoint);
-    const list = await calls.raw.unary('etcdserverpb.Cluster/MemberList');
-    for (const {ID, name} of list.members)
+    const named = async () => {
+      const {members} = await calls.raw.unary('etcdserverpb.Cluster/MemberList');
+      // A member that serves may not have been heard of by its name yet; a way of a nameless one is never cut.
+      return members.every(({name}: {name: string}) => name !== '') && members;
+    };
+    for (const {ID, name} of await eventually(named, {what: 'names of all members', timeoutMs: START_MS}))
       this.relay.names.set(BigInt(ID).toString(16).padStart(16, '0'), name);
   }
 }
