@@ -9,6 +9,7 @@ import {EngineError, type EngineErrorCode} from '../../src/engine/errors.ts';
 import {EntryType} from '../../src/engine/raft/message.ts';
 import type {OpenedMember} from '../../src/engine/server/open-member.ts';
 import type {PeerAnswer} from '../../src/engine/server/peer-call.ts';
+import type {MemberId} from '../../src/engine/types.ts';
 import type {EventQueue} from './event-queue.ts';
 import type {Violate} from './history.ts';
 import type {MemberAdmin} from './member-admin.ts';
@@ -21,6 +22,8 @@ export interface CasualtiesOptions {
   readonly violate: Violate;
   /** The last entry that any member's disk has held. */
   readonly lastDurable: () => number;
+  /** Whether a member that starts again finds the latest configuration to be committed. */
+  readonly restartsInLatest: (id: MemberId) => boolean;
 }
 
 interface Damage {
@@ -58,16 +61,20 @@ export class Casualties {
 
   /**
    * Whether the cluster can bear the loss of this member's files: it must be able to take the member out, whatever
-   * it finds at its next start. So nobody else is down, and no change of the configuration is on its way.
+   * it finds at its next start. So nobody else is down, no change of the configuration is on its way, and the latest
+   * one is durable with all others: whoever starts in an older one may need the very member that is lost.
    */
   mayStrike(member: SimulatedMember): boolean {
-    const {members, admin} = this.#options;
+    const {members, admin, restartsInLatest} = this.#options;
     if (this.#damaged.has(member) || !admin.isIdle) return false;
     const conf = members.find(({replica}) => replica?.loop.isLeader)?.replica?.loop.status().confState;
     if (conf === undefined || conf.voters.length !== members.length || conf.votersOutgoing.length > 0)
       return false;
     if (2 * (this.#damaged.size + 1) >= members.length) return false;
-    return members.every((one) => this.#damaged.has(one) || isSettled(one));
+    return members.every((one) => {
+      const id = one.life?.opened?.identity.memberId;
+      return this.#damaged.has(one) || (id !== undefined && restartsInLatest(id) && isSettled(one));
+    });
   }
 
   /** Its files are no longer as its processes left them. `isWiped`: nothing is there any more. */

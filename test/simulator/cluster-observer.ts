@@ -37,8 +37,8 @@ export function observeBy(
     },
     marked: (member, life, mark) => invariants.marked(member, life, mark),
     opened: (member, found) => {
-      const {term, vote, lastIndex} = found.raft.status();
-      const recovered = {term, vote, lastIndex, termAt: (index: number) => found.raft.term(index)};
+      const {term, vote, lastIndex, commit} = found.raft.status();
+      const recovered = {term, vote, lastIndex, commit, termAt: (index: number) => found.raft.term(index)};
       rules.opened(member.name, idOf(found), recovered, {isDamaged: member.isDamaged});
       opened(member, found);
     },

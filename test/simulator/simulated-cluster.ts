@@ -164,6 +164,7 @@ export class SimulatedCluster {
       admin: this.admin,
       violate,
       lastDurable: () => this.#rules.lastDurable(),
+      restartsInLatest: (id) => this.#rules.restartsInLatest(id),
     });
     this.#crowd = new ClientCrowd({
       swarm: this.swarm,

@@ -45,8 +45,8 @@ export async function openLog(folder: string): Promise<OpenLog> {
       throw new CommandError(ExitCode.error, `${folder} holds no member of a cluster`);
     }
     const store = await readStore(disk, folder);
-    const doubt = await findDoubt(disk, WAL_FOLDER);
-    const voters = votersOf(store, doubt.entries);
+    const {entries, ...doubt} = await findDoubt(disk, WAL_FOLDER);
+    const voters = votersOf(store, entries);
     if (doubt.doubtfulIndex > 0 && voters > 1) {
       const others = `${voters - 1} other ${voters === 2 ? 'voter' : 'voters'}`;
       throw new CommandError(
@@ -56,9 +56,8 @@ export async function openLog(folder: string): Promise<OpenLog> {
     }
     const from = Math.max(store.applied, doubt.lastIndex) + 1;
     const to = doubt.doubtfulIndex;
-    const {path, offset, lastIndex, doubtfulIndex} = doubt;
     return {
-      state: {path, offset, lastIndex, doubtfulIndex, lost: from <= to ? {from, to} : undefined},
+      state: {...doubt, lost: from <= to ? {from, to} : undefined},
       repair: async () => {
         const ports = {clock: new NodeClock(), logger: silentLogger, metrics: new MetricRegistry()};
         await Wal.repair({...ports, disk, folder: WAL_FOLDER});

@@ -117,22 +117,20 @@ class NodeDiskFile implements DiskFile {
   }
 
   write(position: number, parts: readonly Uint8Array[]): Promise<void> | undefined {
-    if (parts.some(({length}) => length > WRITE_ON_LOOP_BYTES_MAX)) return this.#writeLarge(position, parts);
     let at = position;
-    for (const part of parts) {
+    for (let place = 0; place < parts.length; place++) {
+      const part = parts[place];
+      if (part.length > WRITE_ON_LOOP_BYTES_MAX) return this.#writeRest(at, parts.slice(place));
       this.#writeOnLoop(at, part);
       at += part.length;
     }
     return undefined;
   }
 
-  async #writeLarge(position: number, parts: readonly Uint8Array[]): Promise<void> {
-    let at = position;
-    for (const part of parts) {
-      if (part.length <= WRITE_ON_LOOP_BYTES_MAX) this.#writeOnLoop(at, part);
-      else await this.#writeInPool(at, part);
-      at += part.length;
-    }
+  /** The first part is a large one. */
+  async #writeRest(position: number, [large, ...others]: readonly Uint8Array[]): Promise<void> {
+    await this.#writeInPool(position, large);
+    await this.write(position + large.length, others);
   }
 
   #writeOnLoop(position: number, part: Uint8Array): void {

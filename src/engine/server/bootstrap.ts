@@ -226,7 +226,8 @@ export function checkAgainstDisk(config: ServerConfig, members: readonly Member[
   throw new EngineError({code: 'clusterMismatch', detail});
 }
 
-async function askCluster(network: Network, url: string): Promise<ClusterAnswer | undefined> {
+/** What the member at this URL says of its cluster; undefined when it does not answer. */
+export async function askCluster(network: Network, url: string): Promise<ClusterAnswer | undefined> {
   try {
     const answer = await network.callUrl(url, {type: 'cluster'}, PEER_CALL_TIMEOUT_MS);
     return answer.type === 'cluster' ? answer : undefined;

@@ -11,11 +11,10 @@
  * since before that cannot know; where only such members answer, a wiped one is still taken for new.
  */
 
-import {PEER_CALL_TIMEOUT_MS} from '../limits.ts';
 import type {Clock, Logger, PeerNetwork} from '../ports.ts';
 import type {Message} from '../raft/message.ts';
 import type {ClusterId, Member, MemberId} from '../types.ts';
-import {refuseIfKnownAsStarted} from './bootstrap.ts';
+import {askCluster, type ClusterAnswer, refuseIfKnownAsStarted} from './bootstrap.ts';
 import type {PeerAnswer, PeerCall} from './peer-call.ts';
 
 export interface FounderCheckOptions {
@@ -85,10 +84,9 @@ export class FounderCheck {
   async #ask(url: string): Promise<void> {
     const {network, logger} = this.#options;
     this.#asked.set(url, 'underWay');
-    const answer = await network.callUrl(url, {type: 'cluster'}, PEER_CALL_TIMEOUT_MS).catch((error) => {
-      logger.debug('a founder does not answer', {url, error: String(error)});
-    });
+    const answer = await askCluster(network, url);
     if (this.#isOver) return;
+    if (answer === undefined) logger.debug('a founder does not answer', {url});
     try {
       const saysSomething = answer !== undefined && this.#heard(answer);
       this.#asked.set(url, saysSomething ? 'answered' : 'unanswered');
@@ -105,9 +103,9 @@ export class FounderCheck {
    * @returns whether it says something: one that joins knows nobody yet
    * @throws EngineError clusterMismatch when it knows this member
    */
-  #heard(answer: PeerAnswer): boolean {
+  #heard(answer: ClusterAnswer): boolean {
     const {self, clusterId} = this.#options;
-    if (answer.type !== 'cluster' || answer.clusterId !== clusterId) return false;
+    if (answer.clusterId !== clusterId) return false;
     refuseIfKnownAsStarted(self, [answer]);
     if (!answer.members.some(({id}) => id === self.id)) return false;
     this.#strangers.add(answer.memberId);

@@ -14,6 +14,7 @@ export interface Recovered {
   readonly term: Term;
   readonly vote: MemberId;
   readonly lastIndex: Index;
+  readonly commit: Index;
   /** undefined: before the first entry, or behind the last. */
   termAt(index: Index): Term | undefined;
 }
@@ -22,6 +23,8 @@ export class DurableLog {
   term: Term = 0;
   vote: MemberId = 0n;
   lastIndex: Index = 0;
+  /** As far as a start knows entries to be committed. */
+  commit: Index = 0;
   /** Everything up to here is in the store. */
   base: Index = 0;
   /** Files were meddled with: others may know of more than there is. */
@@ -32,6 +35,7 @@ export class DurableLog {
     if (hardState !== undefined) {
       this.term = hardState.term;
       this.vote = hardState.vote;
+      this.commit = hardState.commit;
     }
     if (snapshot !== undefined) this.#cut(snapshot);
     for (const {index, term} of entries) {
@@ -62,9 +66,10 @@ export class DurableLog {
   }
 
   /** From now on what the start has found counts. */
-  restart({term, vote, lastIndex, termAt}: Recovered): void {
+  restart({term, vote, lastIndex, commit, termAt}: Recovered): void {
     this.term = term;
     this.vote = vote;
+    this.commit = commit;
     this.lastIndex = lastIndex;
     const base = this.base;
     this.#terms.clear();

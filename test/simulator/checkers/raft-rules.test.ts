@@ -61,6 +61,7 @@ const recoveredOf = (term: number, vote: bigint, terms: readonly number[], base 
   term,
   vote,
   lastIndex: base + terms.length,
+  commit: base,
   termAt: (index) => terms[index - base - 1],
 });
 
@@ -164,6 +165,18 @@ describe('the rules of raft', () => {
     rules.opened('m1', 1n, recoveredOf(2, 0n, [1, 2]), {isDamaged: false});
     rules.opened('m2', 2n, recoveredOf(2, 0n, [2]), {isDamaged: false});
     expect(found).toEqual([]);
+  });
+
+  it('Ensure that a member restarts in the latest configuration as soon as it is durable that it is committed.', () => {
+    rules.configured(3, confOf([1n, 2n]));
+    rules.appended(1n, {entries: [entryOf(3, 1)], hardState: {...hardStateOf(1), commit: 2}});
+    expect(rules.restartsInLatest(1n)).toBe(false);
+    rules.appended(1n, {entries: [], hardState: {...hardStateOf(1), commit: 3}});
+    rules.appended(2n, {entries: [], snapshot: {index: 3, term: 1}});
+    expect([1n, 2n, 3n].map((id) => rules.restartsInLatest(id))).toEqual([true, true, false]);
+    rules.opened('m1', 1n, recoveredOf(1, 0n, [1], 2), {isDamaged: false});
+    rules.opened('m3', 3n, recoveredOf(1, 0n, [1], 3), {isDamaged: false});
+    expect([1n, 3n].map((id) => rules.restartsInLatest(id))).toEqual([false, true]);
   });
 
   it('Ensure that a start that changes a vote is noticed, and one that finds more is not.', () => {

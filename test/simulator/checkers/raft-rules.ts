@@ -59,6 +59,12 @@ export class RaftRules {
     return Math.max(0, ...[...this.#logs.values()].map(({lastIndex}) => lastIndex));
   }
 
+  /** Whether a member that starts again finds the latest configuration to be committed, and goes by it. */
+  restartsInLatest(id: MemberId): boolean {
+    const {commit, base} = this.#logOf(id);
+    return Math.max(commit, base) >= (this.#confs.at(-1)?.index ?? 0);
+  }
+
   /** A batch is about to be written. */
   appending(name: string, raft: RaftView, entries: readonly Entry[]): void {
     this.#noteLeader(raft);

@@ -48,6 +48,26 @@ async function made(): Promise<MemoryDisk> {
   return disk;
 }
 
+/** A folder whose making was killed after so many operations of the disk, or came to its end before. */
+async function madeUntil(steps: number): Promise<{disk: MemoryDisk; isComplete: boolean}> {
+  let left = steps;
+  const disk = new MemoryDisk({
+    turn: () => {
+      left -= 1;
+      if (left < 0) throw new Error('killed');
+    },
+  });
+  const isComplete = await open(disk)
+    .then((dir) => dir.create(MARKER, () => build(disk)))
+    .then(
+      () => true,
+      () => false,
+    );
+  // The next process finds what the system has.
+  left = Number.POSITIVE_INFINITY;
+  return {disk, isComplete};
+}
+
 describe('the data folder', () => {
   it('Ensure that a fresh folder has no marker, and a made one says whose it is.', async () => {
     const disk = new MemoryDisk();
@@ -62,21 +82,8 @@ describe('the data folder', () => {
   it('Ensure that what a member does after a kill in the midst of the making is there when power fails.', async () => {
     let isComplete = false;
     for (let steps = 0; !isComplete; steps++) {
-      let left = steps;
-      const disk = new MemoryDisk({
-        turn: () => {
-          left -= 1;
-          if (left < 0) throw new Error('killed');
-        },
-      });
-      isComplete = await open(disk)
-        .then((dir) => dir.create(MARKER, () => build(disk)))
-        .then(
-          () => true,
-          () => false,
-        );
-      // The next process finds what the system has.
-      left = Number.POSITIVE_INFINITY;
+      const {disk, ...making} = await madeUntil(steps);
+      isComplete = making.isComplete;
       const dir = await open(disk);
       if (dir.marker === undefined) await dir.create(MARKER, () => build(disk));
       await writeFile(disk, 'wal/acknowledged');
@@ -91,19 +98,8 @@ describe('the data folder', () => {
     let isComplete = false;
     for (let lives = 0; !isComplete; lives++) {
       for (let seed = 0; seed < 8; seed++) {
-        let left = lives;
-        const disk = new MemoryDisk({
-          turn: () => {
-            left -= 1;
-            if (left < 0) throw new Error('power lost');
-          },
-        });
-        isComplete = await open(disk)
-          .then((dir) => dir.create(MARKER, () => build(disk)))
-          .then(
-            () => true,
-            () => false,
-          );
+        const {disk, ...making} = await madeUntil(lives);
+        isComplete = making.isComplete;
         const survivor = disk.crash(seed === 0 ? loseUnsynced : anyCrash(new SeededRandom(lives * 8 + seed)));
         const dir = await open(survivor);
         if (dir.marker === undefined) {
