@@ -7,37 +7,18 @@
 
 import {AssertionError, EngineError} from '../../src/engine/errors.ts';
 import {PEER_DIAL_TIMEOUT_MS, PEER_PINGS_MISSED_MAX, PEER_RECONNECT_MS_MAX} from '../../src/engine/limits.ts';
-import type {Clock, Peer, PeerHandlers, PeerNetwork, Random} from '../../src/engine/ports.ts';
+import type {Peer, PeerHandlers, PeerNetwork} from '../../src/engine/ports.ts';
 import type {Message} from '../../src/engine/raft/message.ts';
 import type {MemberId} from '../../src/engine/types.ts';
 import {failureOf} from '../../src/transport/peer/frame-codec.ts';
 import type {PeerIdentity} from '../../src/transport/peer/handshake.ts';
+import type {EndpointOptions, ProcessClock} from './endpoint-options.ts';
 import {type Ask, Link} from './simulated-link.ts';
 import type {SimulatedNetwork} from './simulated-network.ts';
 import {SnapshotTransfer} from './snapshot-transfer.ts';
+import {answerReceived, callReceived, failureReceived, messagesReceived} from './wire.ts';
 
 type Handlers = PeerHandlers<Message, unknown, unknown>;
-
-/** The part of a clock that tells a process that something has come for it. */
-export interface ProcessClock extends Clock {
-  enter(action: () => void): void;
-  readonly isAlive: boolean;
-}
-
-export interface EndpointOptions {
-  /** One name per machine: partitions are between hosts. */
-  readonly host: string;
-  readonly urls: readonly string[];
-  readonly identity: () => PeerIdentity;
-  readonly isRemoved: (id: MemberId) => boolean;
-  readonly clock: ProcessClock;
-  readonly random: Random;
-  readonly electionTimeoutMs: number;
-  /** A peer says that this member was removed from the cluster. */
-  readonly refusedAsRemoved?: (() => void) | undefined;
-  /** A handler failed by an assertion, which ends a real process. */
-  readonly onAssertion?: ((error: unknown) => void) | undefined;
-}
 
 export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown> {
   readonly #net: SimulatedNetwork;
@@ -386,12 +367,13 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
     const {remote} = link;
     if (remote === undefined) return;
     const from = this.identity.memberId;
+    const received = messagesReceived(messages, {from, to: link.id});
     this.#carry(
       link,
       () =>
         remote.clock.enter(() => {
           if (remote.#options.isRemoved(from)) return;
-          remote.handlers?.receive(from, messages);
+          remote.handlers?.receive(from, received);
         }),
       overtakes,
     );
@@ -469,11 +451,14 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
     this.#options.clock.enter(() => {
       const {handlers} = this;
       if (handlers === undefined) return;
-      handlers.answer(from.identity.memberId, call).then(
-        (answer) => back((ask) => ask.resolve(answer)),
+      handlers.answer(from.identity.memberId, callReceived(call)).then(
+        (answer) => {
+          const received = answerReceived(answer);
+          back((ask) => ask.resolve(received));
+        },
         (error: unknown) => {
           this.asserted(error);
-          back((ask) => ask.reject(new EngineError(failureOf(error))));
+          back((ask) => ask.reject(new EngineError(failureReceived(failureOf(error)))));
         },
       );
     });

@@ -4,8 +4,9 @@
  */
 
 import type {Random} from '../../src/engine/ports.ts';
+import type {EndpointOptions} from './endpoint-options.ts';
 import type {EventQueue} from './event-queue.ts';
-import {type EndpointOptions, SimulatedEndpoint} from './simulated-endpoint.ts';
+import {SimulatedEndpoint} from './simulated-endpoint.ts';
 
 /** What the packets of all links suffer; rates from 0 to 1. */
 export interface Weather {

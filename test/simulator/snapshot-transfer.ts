@@ -6,6 +6,7 @@ import type {Message} from '../../src/engine/raft/message.ts';
 import {failureOf} from '../../src/transport/peer/frame-codec.ts';
 import type {SimulatedEndpoint} from './simulated-endpoint.ts';
 import type {SimulatedNetwork} from './simulated-network.ts';
+import {announcementReceived, failureReceived} from './wire.ts';
 
 export interface TransferOptions {
   readonly net: SimulatedNetwork;
@@ -104,14 +105,15 @@ export class SnapshotTransfer {
   }
 
   #begin(): void {
-    const {announcement} = this.#options;
     const {handlers} = this.to;
     if (handlers === undefined || this.#receiverFailure !== undefined) return;
-    handlers.receiveSnapshot(this.from.identity.memberId, announcement, this.#iterate()).then(
+    const ends = {from: this.from.identity.memberId, to: this.to.identity.memberId};
+    const announcement = announcementReceived(this.#options.announcement, ends);
+    handlers.receiveSnapshot(ends.from, announcement, this.#iterate()).then(
       () => this.#say(undefined),
       (error: unknown) => {
         this.to.asserted(error);
-        this.#say(new EngineError(failureOf(error)));
+        this.#say(new EngineError(failureReceived(failureOf(error))));
       },
     );
   }
