@@ -20,6 +20,8 @@ export interface CrashOptions extends EnumerationOptions {
   readonly depth: number;
   /** Events that the disk only pretends: the checks must find out. */
   readonly lies?: ((event: DiskEvent) => boolean) | undefined;
+  /** After each step: what there is so far. */
+  readonly onStep?: ((report: object) => void) | undefined;
 }
 
 export interface CrashReport extends ImageCounts {
@@ -90,6 +92,7 @@ async function walk({events, from, options, report, checker, place, depth}: Walk
       const here = `${place}, event ${boundary} (${event.kind})`;
       await orExplain(here, () => checker.check(image, promised!));
       report.checked++;
+      options.onStep?.(report);
       if (isInside) report.recoveries++;
       if (depth > 0 && report.checked % options.recoverEvery === 0) {
         const recorder = new Recorder(new CrashState({from: image}).names());

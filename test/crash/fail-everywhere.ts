@@ -39,6 +39,8 @@ export async function failEverywhere(
     readonly every: number;
     /** Syncs lose what they should keep, and nobody is told: the checks must find out. */
     readonly hidesSyncErrors?: boolean;
+    /** After each step: what there is so far. */
+    readonly onStep?: ((report: object) => void) | undefined;
   },
 ): Promise<FailureReport> {
   const report = {workload: workload.name, calls: 0, runs: 0, ended: 0, wentOn: 0, images: 0};
@@ -62,6 +64,7 @@ export async function failEverywhere(
         });
         report.images++;
       }
+      options.onStep?.(report);
     }
   }
   return report;

@@ -39,6 +39,8 @@ export interface FlipOptions {
   readonly zeroStep: number;
   /** A whole member is started for every so many-th flip; the log alone is opened for each. */
   readonly startEvery: number;
+  /** After each step: what there is so far. */
+  readonly onStep?: ((report: object) => void) | undefined;
 }
 
 export async function flipEverywhere(workload: Workload, options: FlipOptions): Promise<FlipReport> {
@@ -63,6 +65,7 @@ export async function flipEverywhere(workload: Workload, options: FlipOptions): 
       damaged[at] ^= 1 << bit;
       const disk = {...image, files: new Map(image.files).set(path, damaged)};
       report.flips++;
+      options.onStep?.(report);
       const place = `${workload.name}: bit ${bit} of byte ${at} of ${path}`;
       try {
         await judge(disk, promised, {path, at, options, report, states});

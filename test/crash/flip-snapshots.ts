@@ -40,6 +40,8 @@ export async function flipSnapshots(options: {
   readonly seed: number;
   /** Every so many-th byte; 1: each. */
   readonly every: number;
+  /** After each step: what there is so far. */
+  readonly onStep?: ((report: object) => void) | undefined;
 }): Promise<SnapshotFlipReport> {
   const root = mkdtempSync(join(tmpdir(), 'kvd-flip-snapshots-'));
   const path = join(root, 'backup.db');
@@ -60,6 +62,7 @@ export async function flipSnapshots(options: {
       }
       writeSync(file, bytes, at, 1, at);
       report.flips++;
+      options.onStep?.(report);
     }
     closeSync(file);
     // Each of them was put back.

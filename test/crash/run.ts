@@ -11,6 +11,8 @@ import {spawnSync} from 'node:child_process';
 import {join, resolve} from 'node:path';
 import {removeCompiled} from '../compiled.ts';
 import {atExit} from '../process/at-exit.ts';
+import {describeCounts} from '../runners/describe-counts.ts';
+import {Progress} from '../runners/progress.ts';
 import {runFlags} from '../runners/run-flags.ts';
 import {crashEverywhere} from './enumerate.ts';
 import {failEverywhere} from './fail-everywhere.ts';
@@ -25,35 +27,38 @@ import {WORKLOADS} from './workloads.ts';
 /** Stores that the backend's contract opens for the first time. */
 const CONTRACT_KILLS = 22;
 const projectRoot = resolve(import.meta.dirname, '../..');
-const PARTS: Readonly<Record<string, () => AsyncGenerator<unknown>>> = {
+const PARTS: Readonly<Record<string, () => AsyncGenerator<object>>> = {
   async *images() {
     const all = {seed, length, piecesMax: 10, drawn: 256, tearStep: 7, tearEdge: 128, checkEvery: 1};
-    for (const workload of WORKLOADS) yield crashEverywhere(workload, {...all, recoverEvery: 400, depth: 2});
+    for (const workload of WORKLOADS)
+      yield crashEverywhere(workload, {...all, recoverEvery: 400, depth: 2, onStep});
   },
   async *errors() {
-    for (const workload of WORKLOADS) yield failEverywhere(workload, {length, seed, every: 1});
+    for (const workload of WORKLOADS) yield failEverywhere(workload, {length, seed, every: 1, onStep});
   },
   async *system() {
-    for (const workload of WORKLOADS) yield failSystemEverywhere(workload, {length: 1, seed, every: 1});
+    for (const workload of WORKLOADS)
+      yield failSystemEverywhere(workload, {length: 1, seed, every: 1, onStep});
   },
   async *bits() {
     for (const workload of WORKLOADS)
-      yield flipEverywhere(workload, {length, seed, every: 1, zeroStep: 1, startEvery: 100});
+      yield flipEverywhere(workload, {length, seed, every: 1, zeroStep: 1, startEvery: 100, onStep});
   },
   async *snapshots() {
-    yield flipSnapshots({seed, every: 1});
+    yield flipSnapshots({seed, every: 1, onStep});
   },
   async *store() {
-    const report = await flipStore({flips: values.flips, seed});
+    const report = await flipStore({flips: values.flips, seed, onStep});
     yield report;
     if (report.wrong.length > 0) throw new Error('a store was read as another');
   },
   async *process() {
     const all = {length: 1, seed, piecesMax: 6, drawn: 8, tearStep: 1_024, tearEdge: 0, checkEvery: 1};
-    for (const [workload] of WORKLOADS.entries()) yield crashProcess({...all, workload});
+    for (const [workload] of WORKLOADS.entries()) yield crashProcess({...all, workload, onStep});
   },
   async *calls() {
-    for (const [workload] of WORKLOADS.entries()) yield failProcess({length: 1, seed, every: 1, workload});
+    for (const [workload] of WORKLOADS.entries())
+      yield failProcess({length: 1, seed, every: 1, workload, onStep});
   },
   async *kills() {
     runTests('code', ['test/contract/backend-disk.test.ts', '-t', 'kills in the middle']);
@@ -70,6 +75,8 @@ const values = runFlags('crash', 'crashes and failures at every place of the wor
   kills: {kind: 'whole', default: 1_000, least: 1, help: 'for the part kills'},
 });
 const {length, seed} = values;
+const progress = new Progress();
+const onStep = (report: object) => progress.at(() => `... ${describeCounts(report)}`);
 atExit(removeCompiled);
 for (const [name, part] of Object.entries(PARTS)) {
   if (values.part !== undefined && values.part !== name) continue;
@@ -77,7 +84,8 @@ for (const [name, part] of Object.entries(PARTS)) {
   for await (const report of part()) {
     const {user, system} = process.cpuUsage(before);
     before = process.cpuUsage();
-    console.log(name, JSON.stringify(report), `${((user + system) / 1_000_000).toFixed(1)} s of CPU`);
+    const seconds = ((user + system) / 1_000_000).toFixed(1);
+    console.log(`${name}: ${describeCounts(report)}, ${seconds} s of CPU`);
   }
   console.log(`${name}: nothing was wrong`);
 }

@@ -24,7 +24,13 @@ export interface SystemReport {
 
 export async function failSystemEverywhere(
   workload: Workload,
-  options: {readonly length: number; readonly seed: number; readonly every: number},
+  options: {
+    readonly length: number;
+    readonly seed: number;
+    readonly every: number;
+    /** After each step: what there is so far. */
+    readonly onStep?: ((report: object) => void) | undefined;
+  },
 ): Promise<SystemReport> {
   const whole = await runOnce(workload, {...options, fault: {failAt: 0, code: 'EIO'}});
   const report = {workload: workload.name, calls: whole.calls, runs: 0, ended: 0};
@@ -43,6 +49,7 @@ export async function failSystemEverywhere(
       } catch (error) {
         throw new Error(`${place}: ${String(error)}`, {cause: error});
       }
+      options.onStep?.(report);
     }
   }
   return report;

@@ -28,7 +28,18 @@ const INPUTS_PER_LOOK = 100;
 
 export async function fuzzTarget(
   target: FuzzTarget,
-  {seed, forCpuMs, inputsMax}: {seed: number; forCpuMs: number; inputsMax: number},
+  {
+    seed,
+    forCpuMs,
+    inputsMax,
+    onInput,
+  }: {
+    readonly seed: number;
+    readonly forCpuMs: number;
+    readonly inputsMax: number;
+    /** After each that was taken or refused: how many. */
+    readonly onInput?: ((inputs: number) => void) | undefined;
+  },
 ): Promise<FuzzReport> {
   for (const sample of target.samples) await target.run(Buffer.from(sample));
   const keptBefore = keptBytes();
@@ -47,6 +58,7 @@ export async function fuzzTarget(
       if (!target.isRefusal(error)) return report(`seed ${inputSeed}: ${describe(error)}`);
       refused++;
     }
+    onInput?.(inputs);
     const now = process.resourceUsage();
     const took = cpuMs(last, now);
     const grown = now.maxRSS - last.maxRSS;

@@ -1,5 +1,6 @@
 /** `npm run fuzz -- [--minutes M] [--target T] [--seed N] [--coverage]`: broken inputs for every decoder, or for one. */
 
+import {Progress} from '../runners/progress.ts';
 import {runFlags} from '../runners/run-flags.ts';
 import {BranchCoverage} from './branch-coverage.ts';
 
@@ -19,8 +20,11 @@ const values = runFlags('fuzz', 'broken input for every decoder, or for one.', {
 });
 const chosen = all.filter(({name}) => values.target === undefined || name === values.target);
 const forCpuMs = (values.minutes * 60_000) / chosen.length;
-for (const target of chosen) {
-  const options = {seed: values.seed, forCpuMs, inputsMax: Number.POSITIVE_INFINITY};
+const progress = new Progress();
+for (const [place, target] of chosen.entries()) {
+  const onInput = (count: number) =>
+    progress.at(() => `... ${target.name} (${place + 1} of ${chosen.length}): ${count} inputs`);
+  const options = {seed: values.seed, forCpuMs, inputsMax: Number.POSITIVE_INFINITY, onInput};
   const {inputs, refused, cpuMs, slowestCpuMs, failure} = await fuzzTarget(target, options);
   const seconds = `${(cpuMs / 1000).toFixed(1)} s of CPU`;
   console.log(

@@ -3,11 +3,10 @@
  * Debian's etcd and to kvd; says what differs, and how few operations show it.
  */
 
+import {Progress} from '../../runners/progress.ts';
 import {runFlags} from '../../runners/run-flags.ts';
 import {type Difference, runDifferential} from './differential-run.ts';
 import {shrink} from './shrink.ts';
-
-const TELL_EACH_MS = 10_000;
 
 const values = runFlags('differential', 'random operations to etcd and to kvd; says what differs.', {
   seed: {kind: 'whole', default: 1, help: 'of the operations'},
@@ -23,18 +22,15 @@ const {seed, operations} = values;
 const members = values.members === 3 ? 3 : 1;
 
 const startedMs = performance.now();
-let toldMs = startedMs;
+const progress = new Progress();
 const rate = (played: number) => Math.round((played / (performance.now() - startedMs)) * 1_000);
 const all = Array.from({length: operations}, (_, number) => number);
 const difference = await runDifferential({
   seed,
   members,
   numbers: all,
-  onCheckpoint: (played) => {
-    if (performance.now() - toldMs < TELL_EACH_MS) return;
-    toldMs = performance.now();
-    console.log(`${played} of ${operations} operations alike, ${rate(played)} per second`);
-  },
+  onCheckpoint: (played) =>
+    progress.at(() => `${played} of ${operations} operations alike, ${rate(played)} per second`),
 });
 if (difference === undefined) {
   const {user, system} = process.cpuUsage();

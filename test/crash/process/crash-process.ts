@@ -29,6 +29,8 @@ export interface ProcessCrashOptions extends EnumerationOptions {
   readonly checkEvery: number;
   /** Events that the disk only pretends, by the file's path: the checks must find out. */
   readonly lies?: (event: DiskEvent, path: string) => boolean;
+  /** After each step: what there is so far. */
+  readonly onStep?: ((report: object) => void) | undefined;
 }
 
 export interface ProcessCrashReport extends ImageCounts {
@@ -79,6 +81,7 @@ export async function crashProcess(options: ProcessCrashOptions): Promise<Proces
         if (wrong !== undefined) throw new Error(`event ${boundary} (${event.kind}), ${folder}: ${wrong}`);
         rmSync(folder, {recursive: true, force: true});
         report.checked++;
+        options.onStep?.(report);
       }
     }
     return report;

@@ -46,6 +46,8 @@ export async function failProcess(options: {
   /** Which of each thread's calls fail: from 1 up to the last one, by steps of `every`, from `seed` on. */
   readonly every: number;
   readonly seed: number;
+  /** After each step: what there is so far. */
+  readonly onStep?: ((report: object) => void) | undefined;
 }): Promise<ProcessFailureReport> {
   const root = mkdtempSync(join(tmpdir(), 'kvd-fail-process-'));
   const starter = new ChildReader<MemberReading>('test/crash/process/member-starter.ts');
@@ -68,6 +70,7 @@ export async function failProcess(options: {
         const wrong = promises.wrongWith(reading);
         if (wrong !== undefined) throw new Error(`${inject}: ${wrong}\n${error ?? ''}`);
         rmSync(folder, {recursive: true, force: true});
+        options.onStep?.(report);
         // No thread makes so many of these calls.
         if (!isInjected) break;
         report.injected++;

@@ -27,6 +27,8 @@ export interface StoreFlipReport {
 export async function flipStore(options: {
   readonly flips: number;
   readonly seed: number;
+  /** After each step: what there is so far. */
+  readonly onStep?: ((report: object) => void) | undefined;
 }): Promise<StoreFlipReport> {
   const root = mkdtempSync(join(tmpdir(), 'kvd-flip-store-'));
   const reader = new ChildReader<StoreReading>('test/crash/process/store-reader.ts');
@@ -77,6 +79,7 @@ export async function flipStore(options: {
         else report.wrong.push(`${place}: ${ways.join()} differ, at ${reading.applied?.index}`);
       }
       rmSync(folder, {recursive: true, force: true});
+      options.onStep?.(report);
     }
     return report;
   } finally {

@@ -21,6 +21,8 @@ export interface ChaosOptions {
   readonly lastsMs: number;
   /** ... and so many operations were answered. */
   readonly answeredMin?: number;
+  /** Called each second while clients ask: how many operations were answered. */
+  readonly onSecond?: (answered: number) => void;
 }
 
 export interface ChaosReport {
@@ -61,13 +63,14 @@ export async function runChaos({
   members: size,
   lastsMs,
   answeredMin = 0,
+  onSecond = () => undefined,
 }: ChaosOptions): Promise<ChaosReport> {
   const cluster = await ChaosCluster.start(size);
   // A stack is noted of every call that fails: most of what that costs.
   const {stackTraceLimit} = Error;
   Error.stackTraceLimit = 0;
   try {
-    return await new Run(cluster, seed).run(lastsMs, answeredMin);
+    return await new Run(cluster, seed).run(lastsMs, {answeredMin, onSecond});
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
     await cluster.destroy();
@@ -111,18 +114,24 @@ class Run {
     this.#faults = new ChaosFaults(cluster, randomOf(700));
   }
 
-  async run(lastsMs: number, answeredMin: number): Promise<ChaosReport> {
+  async run(
+    lastsMs: number,
+    {answeredMin, onSecond}: Required<Pick<ChaosOptions, 'answeredMin' | 'onSecond'>>,
+  ): Promise<ChaosReport> {
     const actors = [...this.#clients, ...this.#leases];
     const startedMs = performance.now();
     const running = actors.map((actor) => actor.run());
     const faults = this.#faults.run();
-    const turn = setInterval(() => this.#watchers[1].reconnect(), 5_000);
+    const turns = [
+      setInterval(() => this.#watchers[1].reconnect(), 5_000),
+      setInterval(() => onSecond(this.#history.answered), 1_000),
+    ];
     await new Promise((resolve) => setTimeout(resolve, lastsMs));
     const isEnough = () => this.#history.answered >= answeredMin;
     await eventually(isEnough, {timeoutMs: ENOUGH_MS, what: `${answeredMin} answers`});
     this.#faults.stop();
     await faults;
-    clearInterval(turn);
+    for (const turn of turns) clearInterval(turn);
     for (const actor of actors) actor.stop();
     await Promise.all(running);
     const seconds = (performance.now() - startedMs) / 1_000;

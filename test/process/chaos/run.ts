@@ -3,6 +3,7 @@
  * time is several clusters, one after the other, with a seed each.
  */
 
+import {Progress} from '../../runners/progress.ts';
 import {runFlags} from '../../runners/run-flags.ts';
 import {runChaos} from './chaos-run.ts';
 import {describeReport} from './describe-report.ts';
@@ -25,9 +26,14 @@ const {
   seed: {kind: 'whole', default: 1, help: 'of the first cluster'},
 });
 
+const progress = new Progress();
+const secondsSince = (startedMs: number) => Math.round((performance.now() - startedMs) / 1_000);
 const runs = Math.ceil(minutes / RUN_MINUTES_MAX);
 for (let seed = firstSeed; seed < firstSeed + runs; seed++) {
-  const report = await runChaos({seed, members, lastsMs: (minutes / runs) * 60_000});
+  const startedMs = performance.now();
+  const onSecond = (answered: number) =>
+    progress.at(() => `... seed ${seed}: ${answered} operations answered in ${secondsSince(startedMs)} s`);
+  const report = await runChaos({seed, members, lastsMs: (minutes / runs) * 60_000, onSecond});
   console.log(`seed ${seed}: ${describeReport(members, report)}`);
   for (const violation of report.violations) console.log(`VIOLATION ${violation}`);
   // Sets of keys that nobody could decide on have not been shown to be right.
