@@ -21,7 +21,15 @@ const NUMBERS = {
 const values = runFlags('bench', "Debian's etcd and kvd side by side; prints a table of ratios.", {
   seconds: {kind: 'number', default: 3, above: 0, help: 'of each row'},
   rounds: {kind: 'whole', default: 1, least: 1, help: 'of everything; the medians count'},
-  members: {kind: 'text', default: '1,3', form: NUMBERS, help: 'sizes of the clusters'},
+  members: {
+    kind: 'text',
+    default: '1,3',
+    form: {
+      name: '1, 3, 5 or some of them with commas between',
+      fits: (text) => /^[135](,[135])*$/.test(text),
+    },
+    help: 'sizes of the clusters',
+  },
   'in-flight': {kind: 'text', default: '1,10,100,1000', form: NUMBERS, help: 'requests at a time'},
   json: {kind: 'text', help: 'a file for the figures'},
 });

@@ -24,6 +24,8 @@ export interface CasualtiesOptions {
   readonly lastDurable: () => number;
   /** Whether a member that starts again finds the latest configuration to be committed. */
   readonly restartsInLatest: (id: MemberId) => boolean;
+  /** A member has caught up with what it had lost. */
+  readonly onRecovered: (id: MemberId) => void;
 }
 
 interface Damage {
@@ -141,10 +143,11 @@ export class Casualties {
       if (isWiped && member.isDamaged && life.replica?.loop.takesPart === true)
         this.#options.violate('refusal', `${member.name} takes part, though its disk was wiped`);
       if (!life.isPublished) continue;
-      const {commit, probation} = life.opened?.raft.status() ?? {commit: 0, probation: 1};
-      if (probation > 0 || commit < untilIndex) continue;
+      const status = life.opened?.raft.status();
+      if (status === undefined || status.probation > 0 || status.commit < untilIndex) continue;
       member.isDamaged = false;
       this.#damaged.delete(member);
+      this.#options.onRecovered(status.id);
     }
     if (this.#damaged.size > 0) this.#options.queue.after(LOOK_MS, () => this.#look());
   }

@@ -165,6 +165,7 @@ export class SimulatedCluster {
       violate,
       lastDurable: () => this.#rules.lastDurable(),
       restartsInLatest: (id) => this.#rules.restartsInLatest(id),
+      onRecovered: (id) => this.#rules.recovered(id),
     });
     this.#crowd = new ClientCrowd({
       swarm: this.swarm,

@@ -64,8 +64,8 @@ describe('campaigns', () => {
   it('Ensure that a campaign goes on behind the last one on the same engine, and adds up.', {
     timeout: 240_000,
   }, async () => {
-    const flags = ['--first', '49', '--seeds', '3', '--operations', '40', '--workers', '2'];
-    const first = await campaign('small', [...flags, '--simulator', 'old']);
+    const flags = ['--seeds', '3', '--operations', '40', '--workers', '2'];
+    const first = await campaign('small', [...flags, '--first', '49', '--simulator', 'old']);
     expect(first.sums).toMatchObject({seeds: 3, nextSeed: 52, repeated: 1, differing: 0, canariesCaught: 1});
     expect(first.output).toContain('| seeds | 3 |');
     const second = await campaign('small', [...flags, '--simulator', 'new']);
@@ -78,6 +78,9 @@ describe('campaigns', () => {
     expect(second.output).toMatch(/\| simulators \| `old`: 3 seeds, .*; `new`: 3 seeds, /);
     const other = campaign('small', [...flags, '--engine', 'other']);
     await expect(other).rejects.toThrow('is of another engine');
+    await expect(campaign('small', [...flags, '--first', '1'])).rejects.toThrow(
+      /--first 1 comes too late: 6 seeds .*, the next is 55/,
+    );
   });
 
   it.each(['SIGINT', 'SIGTERM'] as const)(

@@ -156,6 +156,12 @@ function load(): CampaignSums {
   try {
     const known = JSON.parse(readFileSync(values.results, 'utf8')) as CampaignSums;
     if (known.engine !== values.engine) throw new Error(`${values.results} is of another engine`);
+    if (values.first !== undefined) {
+      console.error(
+        `Error: --first ${values.first} comes too late: ${known.seeds} seeds of this engine have run, the next is ${known.nextSeed}`,
+      );
+      process.exit(2);
+    }
     return {...fresh, ...known};
   } catch (error) {
     if ((error as {code?: string}).code === 'ENOENT') return fresh;

@@ -28,7 +28,7 @@ export class DurableLog {
   /** Everything up to here is in the store. */
   base: Index = 0;
   /** Files were meddled with: others may know of more than there is. */
-  wasDamaged = false;
+  isDamaged = false;
   readonly #terms = new Map<Index, Term>();
 
   append({entries, hardState, snapshot}: DurableBatch): void {

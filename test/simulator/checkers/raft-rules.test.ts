@@ -302,9 +302,13 @@ describe('the rules of raft', () => {
     rules.appended(2n, {entries: [], hardState: hardStateOf(3, 0n)});
     leads(2n, 2);
     expect(found).toEqual(['match']);
-    rules.opened('m2', 2n, recoveredOf(3, 0n, []), {isDamaged: true});
+    rules.opened('m2', 2n, recoveredOf(2, 0n, []), {isDamaged: true});
     leads(2n, 1);
     expect(found).toEqual(['match']);
+    // Until it has made up for what it had lost.
+    rules.recovered(2n);
+    leads(2n, 1);
+    expect(found).toEqual(['match', 'match']);
   });
 
   it('Ensure that a campaign of a learner, or over an unapplied change, is noticed.', () => {

@@ -50,8 +50,13 @@ export class RaftRules {
     const lost = log.lostIn(recovered);
     if (lost !== undefined && !options.isDamaged) this.#violate('durability', `${name}: ${lost}`);
     if (!options.isDamaged) this.#forgetUntold(id, recovered.term);
-    log.wasDamaged ||= options.isDamaged;
+    log.isDamaged ||= options.isDamaged;
     log.restart(recovered);
+  }
+
+  /** It was damaged, and has caught up with everything that it may have lost. */
+  recovered(id: MemberId): void {
+    this.#logOf(id).isDamaged = false;
   }
 
   /** The last entry that any disk has held. */
@@ -166,7 +171,7 @@ export class RaftRules {
       const own = raft.term(match);
       // A leader that is deposed and does not know it yet: the next one may have replaced what was not committed.
       if (log.term > term) continue;
-      if (own === undefined || log.wasDamaged || log.holds(match, own)) continue;
+      if (own === undefined || log.isDamaged || log.holds(match, own)) continue;
       this.#violate(
         'match',
         `${name} takes ${id} to have ${match} of term ${own}, which is not durable there`,
@@ -197,7 +202,7 @@ export class RaftRules {
     const log = this.#logOf(learner);
     const match = progress.find((one) => one.id === id)?.match ?? 0;
     const detail = `${name} promotes ${learner}, which has ${log.lastIndex} of its ${match} entries`;
-    const isReady = log.wasDamaged || log.lastIndex >= match * LEARNER_READY_RATIO;
+    const isReady = log.isDamaged || log.lastIndex >= match * LEARNER_READY_RATIO;
     return () => {
       if (!isReady) this.#violate('learner', detail);
     };
