@@ -53,7 +53,7 @@ export function observeBy(
       for (const point of pointsOf(confState)) reach(point);
     },
     promoting: (member, {raft}, learner) => rules.promoting(member.name, raft, learner),
-    renewing: (lease) => bound.renewing(lease),
+    renewing: (life, lease) => bound.renewing(life, lease),
     ended,
   };
 }

@@ -96,6 +96,11 @@ export class LeaderWork {
     return {leadership: this.#leaderships.length - 1, workedMs: this.#leaderships.at(-1)?.workedMs ?? 0};
   }
 
+  /** Behind all that this process has done as a leader. */
+  endOf(life: Pick<Life, 'clock'>): WorkMark {
+    return {leadership: this.#leaderships.findLastIndex((one) => one.life === life) + 1, workedMs: 0};
+  }
+
   /** Of each leader, the oldest first, what it has done behind the mark. */
   since({leadership, workedMs}: WorkMark): Work[] {
     const from = Math.max(0, leadership);

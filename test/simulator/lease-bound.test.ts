@@ -20,8 +20,12 @@ class Leaders {
     this.next();
   }
 
+  get life(): Life {
+    return this.#life;
+  }
+
   #newLife(): Life {
-    return {clock: {monotonicMs: () => this.#nowMs}} as unknown as Life;
+    return {clock: {monotonicMs: () => this.#nowMs}, isAlive: true} as unknown as Life;
   }
 
   next(): void {
@@ -150,15 +154,30 @@ describe('the bound of leases', () => {
   });
 
   it('Ensure that a renewal begins its time anew, whenever it has its effect.', () => {
-    const renewed = bound.renewing(1n);
+    const renewed = bound.renewing(leaders.life, 1n);
     leaders.worksFor(9_000);
     renewed();
     leaders.worksFor(9_000);
     bound.expired(1n);
     bound.granted(2n, 8);
-    bound.renewing(2n);
+    bound.renewing(leaders.life, 2n);
     leaders.worksFor(20_000);
     bound.expired(2n);
     expect(found).toEqual([]);
+  });
+
+  it('Ensure that the renewal of a process that ends has its effect before the next one leads, or never.', () => {
+    for (const lease of [2n, 3n]) {
+      bound.granted(lease, 8);
+      const {life} = leaders;
+      bound.renewing(life, lease);
+      leaders.worksFor(9_000);
+      Object.assign(life, {isAlive: false});
+      leaders.next();
+      leaders.worksFor(lease === 2n ? BOUND_MS : BOUND_MS + 50);
+      bound.expired(lease);
+    }
+    expect(found.join()).toContain('lease 3 of 8 s went 50 ms too late');
+    expect(found.length).toBe(1);
   });
 });

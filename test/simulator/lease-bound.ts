@@ -8,13 +8,18 @@ import {LEASE_CHECKPOINT_INTERVAL_MIN_MS, LEASE_EXPIRY_INTERVAL_MS} from '../../
 import type {LeaseId} from '../../src/engine/types.ts';
 import type {Violate} from './history.ts';
 import type {LeaderWork, WorkMark} from './leader-work.ts';
+import type {Life} from './simulated-member.ts';
 
 interface Bounded {
   ttlSeconds: number | undefined;
   /** It cannot have begun anew since. */
   mark: WorkMark;
-  /** Renewals of which nobody knows whether they have had their effect. */
-  renewals: number;
+  /** Renewals of which nobody knows whether they have had their effect, by the process that was asked. */
+  readonly renewals: Set<Renewal>;
+}
+
+interface Renewal {
+  readonly by: Pick<Life, 'clock' | 'isAlive'>;
 }
 
 /** What is left is written down in whole seconds, rounded up. */
@@ -45,10 +50,11 @@ export class LeaseBound {
   }
 
   /** A leader is asked to renew it. @returns to be called when it has answered: until then it may at any time */
-  renewing(id: LeaseId): () => void {
-    this.#begunAnew(id).renewals++;
+  renewing(by: Renewal['by'], id: LeaseId): () => void {
+    const renewal = {by};
+    this.#begunAnew(id).renewals.add(renewal);
     return () => {
-      this.#begunAnew(id).renewals--;
+      this.#begunAnew(id).renewals.delete(renewal);
     };
   }
 
@@ -56,12 +62,16 @@ export class LeaseBound {
   expired(id: LeaseId): void {
     const lease = this.#leases.get(id);
     this.#leases.delete(id);
-    if (lease?.ttlSeconds === undefined || lease.renewals > 0) return;
+    if (lease?.ttlSeconds === undefined) return;
+    const renewals = [...lease.renewals];
+    if (renewals.some(({by}) => by.isAlive)) return;
+    // Those of processes that are gone have had their effect while these led, or never.
+    const marks = [lease.mark, ...renewals.map(({by}) => this.#work.endOf(by))];
     const ttlMs = lease.ttlSeconds * 1_000;
     const untoldMs = Math.max(ttlMs / 4, LEASE_CHECKPOINT_INTERVAL_MIN_MS) + LOOKS_MS + ROUNDING_MS;
     let passedMs = 0;
     let boundMs = ttlMs + LOOKS_MS + 2 * this.#electionMs;
-    for (const {workedMs, latencyMs, isLast} of this.#work.since(lease.mark)) {
+    for (const {workedMs, latencyMs, isLast} of this.#work.since(latestOf(marks))) {
       if (isLast) {
         passedMs += workedMs;
         boundMs += latencyMs;
@@ -77,10 +87,18 @@ export class LeaseBound {
   #begunAnew(id: LeaseId): Bounded {
     let lease = this.#leases.get(id);
     if (lease === undefined) {
-      lease = {ttlSeconds: undefined, mark: this.#work.mark(), renewals: 0};
+      lease = {ttlSeconds: undefined, mark: this.#work.mark(), renewals: new Set()};
       this.#leases.set(id, lease);
     }
     lease.mark = this.#work.mark();
     return lease;
   }
 }
+
+const latestOf = (marks: readonly WorkMark[]): WorkMark =>
+  marks.reduce((latest, mark) => {
+    const isLater =
+      mark.leadership > latest.leadership ||
+      (mark.leadership === latest.leadership && mark.workedMs > latest.workedMs);
+    return isLater ? mark : latest;
+  });

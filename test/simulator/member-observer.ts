@@ -29,7 +29,7 @@ export interface MemberObserver {
   /** A leader is asked to promote a learner. @returns to be called when it has */
   promoting(member: SimulatedMember, opened: OpenedMember, learner: MemberId): () => void;
   /** A leader is asked to renew a lease. @returns to be called when it has answered */
-  renewing(lease: LeaseId): () => void;
+  renewing(life: Life, lease: LeaseId): () => void;
   /** A process has ended by itself. `error` undefined: it was removed from the cluster. */
   ended(member: SimulatedMember, life: Life, error: unknown): void;
 }
@@ -86,11 +86,13 @@ export function observeMember({
 /** Called once, when the parts of a process are put together. */
 export function observeReplica({
   member,
+  life,
   opened,
   replica: {membership, leases},
   observer,
 }: {
   readonly member: SimulatedMember;
+  readonly life: Life;
   readonly opened: OpenedMember;
   readonly replica: Replica;
   readonly observer: MemberObserver;
@@ -105,7 +107,7 @@ export function observeReplica({
   };
   const renewHere = leases.renewHere.bind(leases);
   leases.renewHere = async (id) => {
-    const renewed = observer.renewing(id);
+    const renewed = observer.renewing(life, id);
     return renewHere(id).finally(renewed);
   };
 }

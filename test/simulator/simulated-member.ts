@@ -214,7 +214,7 @@ export class SimulatedMember {
         onRemoved: () => this.#ended(life, undefined),
       });
       const {replica} = life;
-      observeReplica({member: this, opened, replica, observer: this.options.observer});
+      observeReplica({member: this, life, opened, replica, observer: this.options.observer});
       this.lateWork.hold(opened, replica, clock);
       life.server = new Server(replica);
       await life.replica.start();
