@@ -1,13 +1,15 @@
 /**
  * A watch that is taken up again wherever it broke, at any member, and held against what really happened when all is
- * over: everything from its start on, in order, each once, a revision's events together, no progress ahead of them.
+ * over: everything from its start on, in order, each once, a revision's events together, no progress ahead of them, and
+ * where it asked for that, with what was there before.
  */
 
 import type {ClientDuplexStream} from '@grpc/grpc-js';
 import type {SeededRandom} from '../../simulator/seeded-random.ts';
 import {eventually} from '../eventually.ts';
 import {type Message, RawGrpc} from '../raw-grpc.ts';
-import {type TruthEvent, truthEventOf} from './chaos-history.ts';
+import type {TruthEvent} from './chaos-history.ts';
+import {type WatchedEvent, watchedEventOf, wrongPrevious} from './previous-values.ts';
 
 const RECONNECT_MS = 100;
 
@@ -22,7 +24,7 @@ export class ChaosWatcher {
   #next = 0;
   #first = 0;
   #isStopped = false;
-  readonly events: TruthEvent[] = [];
+  readonly events: WatchedEvent[] = [];
   readonly violations: string[] = [];
   resumed = -1;
 
@@ -47,9 +49,8 @@ export class ChaosWatcher {
   /** Everything up to `revision`, then it ends. */
   async finish(truth: readonly TruthEvent[]): Promise<void> {
     await eventually(() => this.#first > 0, {what: `${this.#name} created`});
-    const mine = truth.filter(
-      ({key, revision}) => revision >= this.#first && key >= this.#from && key < this.#to,
-    );
+    const ofRange = truth.filter(({key}) => key >= this.#from && key < this.#to);
+    const mine = ofRange.filter(({revision}) => revision >= this.#first);
     await eventually(() => this.events.length >= mine.length, {
       timeoutMs: 30_000,
       what: `${mine.length} events of ${this.#name}`,
@@ -59,6 +60,8 @@ export class ChaosWatcher {
       this.violations.push(`${this.#name} got ${this.events[at]?.text} instead of ${mine[at].text}`);
     else if (this.events.length > mine.length)
       this.violations.push(`${this.#name} got ${this.events[mine.length].text}, which never happened`);
+    const wrong = wrongPrevious(this.events, ofRange);
+    if (wrong !== undefined) this.violations.push(`${this.#name}: ${wrong}`);
     this.stop();
   }
 
@@ -78,6 +81,7 @@ export class ChaosWatcher {
     this.resumed++;
     const call = this.#clients[this.#random.below(this.#clients.length)].bidi('etcdserverpb.Watch/Watch');
     this.#call = call;
+    const asksBefore = this.#random.below(2) === 0;
     let isOver = false;
     const again = () => {
       if (isOver) return;
@@ -86,19 +90,22 @@ export class ChaosWatcher {
     };
     call.on('error', again);
     call.on('end', again);
-    call.on('data', (response: Message) => !isOver && this.#take(response));
+    call.on('data', (response: Message) => !isOver && this.#take(response, {asksBefore}));
     call.write({
       create_request: {
         key: Buffer.from(this.#from),
         range_end: Buffer.from(this.#to),
         start_revision: this.#next,
-        prev_kv: this.#random.below(2) === 0,
+        prev_kv: asksBefore,
       },
     });
     call.write({progress_request: {}});
   }
 
-  #take({header, created, canceled, cancel_reason: reason, events}: Message): void {
+  #take(
+    {header, created, canceled, cancel_reason: reason, events}: Message,
+    options: {readonly asksBefore: boolean},
+  ): void {
     const revision = Number(header.revision);
     if (created) {
       if (this.#first > 0) return;
@@ -110,11 +117,11 @@ export class ChaosWatcher {
       // All of them up to there must have come: what comes later must be later.
       this.#next = Math.max(this.#next, revision + 1);
     } else {
-      const found: TruthEvent[] = events.map(truthEventOf);
+      const found: WatchedEvent[] = events.map((event: Message) => watchedEventOf(event, options));
       const early = found.find((event) => event.revision < this.#next);
       if (early !== undefined)
         this.violations.push(`${this.#name} got ${early.text} at ${this.#next} or later`);
-      this.#next = (found.at(-1) as TruthEvent).revision + 1;
+      this.#next = (found.at(-1) as WatchedEvent).revision + 1;
       this.events.push(...found);
       for (const event of found) this.#onEvent(event);
     }

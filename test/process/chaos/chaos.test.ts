@@ -15,6 +15,7 @@ import {FAULT_KINDS} from './chaos-fault.ts';
 import {ChaosHistory, type TruthEvent} from './chaos-history.ts';
 import {runChaos} from './chaos-run.ts';
 import {describeReport} from './describe-report.ts';
+import {wrongPrevious} from './previous-values.ts';
 
 /** Room for each kind of fault; those that still lack get more time. */
 const LASTS_MS = {3: 25_000, 5: 15_000};
@@ -149,5 +150,23 @@ describe('history of chaos', () => {
     // As it was before a write that was acknowledged already: right only for who asked for no more.
     expect(violationsOf(read('1', []), truth)).toBeGreaterThan(0);
     expect(violationsOf(read('1', [], true), truth)).toBe(0);
+  });
+
+  it('Ensure that a watch that tells another previous value than there was is noticed.', () => {
+    const truth = [putAt(2, 'a'), putAt(4, 'b', 2), {...putAt(5, ''), kv: undefined}, putAt(7, 'c')];
+    const told = (before: readonly (string | undefined)[]) =>
+      wrongPrevious(
+        truth.map((event, place) => ({...event, before: before[place]})),
+        truth,
+      );
+    const right = ['nothing', `${key}=a@2,2,1`, `${key}=b@2,4,2`, 'nothing'];
+    expect(told(right)).toBeUndefined();
+    expect(told([undefined, undefined, right[2]])).toBeUndefined();
+    for (const place of right.keys()) {
+      const wrong = right.map((one, at) => (at === place ? `${key}=x@2,2,1` : one));
+      expect(told(wrong)).toContain(
+        `came with ${key}=x@2,2,1 as what was before it, which is ${right[place]}`,
+      );
+    }
   });
 });
