@@ -3,7 +3,7 @@
  * A new leader takes up its duties when it has applied an entry of its own term.
  */
 
-import {PEER_CALL_TIMEOUT_MS} from '../limits.ts';
+import {PEER_CALL_TIMEOUT_MS, REQUEST_TIMEOUT_BASE_MS} from '../limits.ts';
 import type {PeerNetwork} from '../ports.ts';
 import type {Message} from '../raft/message.ts';
 import type {Command} from '../state-machine/command.ts';
@@ -13,7 +13,7 @@ import {AutoCompactor} from './auto-compactor.ts';
 import {CorruptionChecker} from './corruption-checker.ts';
 import {LeaseExpirer} from './lease-expirer.ts';
 import type {PeerAnswer, PeerCall} from './peer-call.ts';
-import type {ServerConfig} from './server-config.ts';
+import {requestTimeoutMs, type ServerConfig} from './server-config.ts';
 import type {ServerPorts} from './server-ports.ts';
 import type {StateHashes} from './state-hashes.ts';
 
@@ -37,6 +37,7 @@ export class LeaderDuties {
     const {clock, logger, network} = ports;
     this.expirer = new LeaseExpirer({
       clock,
+      timeoutMs: requestTimeoutMs(config, REQUEST_TIMEOUT_BASE_MS),
       leases: () => stateMachine.lessor.all(),
       lease: (id) => stateMachine.lessor.lease(id),
       propose,

@@ -64,13 +64,15 @@ interface Leading {
   /** Work is due that has to wait for what is in flight. */
   isHeldUp: boolean;
   /** Renewals that came too late, until the lease is gone or this member leads no more. */
-  readonly lateRenewals: Map<LeaseId, (() => void)[]>;
+  readonly lateRenewals: Map<LeaseId, Set<() => void>>;
   /** The log refused a revoke: none before this time. */
   revokesFromMs: number;
 }
 
 export interface LeaseExpirerOptions {
   readonly clock: Clock;
+  /** How long a renewal may wait for a revoke that is on its way, milliseconds. */
+  readonly timeoutMs: number;
   /** In any order; leases may come and go while the iterator stands. */
   readonly leases: () => Iterable<LeaseRecord>;
   readonly lease: (id: LeaseId) => LeaseRecord | undefined;
@@ -140,9 +142,9 @@ export class LeaseExpirer {
   /**
    * Starts the TTL anew. Resolves when whoever leads next will know: a checkpoint that says less is taken back first.
    * Once the lease is being revoked, it resolves when it is gone: a revoke may fail, and then the lease lives on under
-   * the next leader.
+   * the next leader. Under a CORRUPT alarm all revokes fail, and it is given up when its time is over.
    * @returns the TTL in seconds, 0 when there is no such lease (any more)
-   * @throws EngineError notPrimaryLessor when leadership was lost meanwhile, and what the log rejects with
+   * @throws EngineError notPrimaryLessor when leadership was lost meanwhile, timeout, and what the log rejects with
    */
   async renew(id: LeaseId): Promise<number> {
     const leading = this.#leading;
@@ -161,11 +163,21 @@ export class LeaseExpirer {
   }
 
   async #gone(leading: Leading, id: LeaseId): Promise<number> {
+    const {clock, timeoutMs} = this.#options;
     const {lateRenewals} = leading;
-    await new Promise<void>((resolve) => {
-      const others = lateRenewals.get(id);
-      if (others === undefined) lateRenewals.set(id, [resolve]);
-      else others.push(resolve);
+    await new Promise<void>((resolve, reject) => {
+      const waiting = lateRenewals.get(id) ?? new Set();
+      lateRenewals.set(id, waiting);
+      const stopTimer = clock.after(timeoutMs, () => {
+        waiting.delete(settle);
+        if (waiting.size === 0) lateRenewals.delete(id);
+        reject(new EngineError({code: 'timeout'}));
+      });
+      const settle = () => {
+        stopTimer();
+        resolve();
+      };
+      waiting.add(settle);
     });
     if (this.#leading !== leading) throw new EngineError({code: 'notPrimaryLessor'});
     return 0;
@@ -323,9 +335,10 @@ function restart(
 }
 
 function wake(lateRenewals: Leading['lateRenewals'], id: LeaseId): void {
-  const waiting = lateRenewals.get(id) ?? [];
+  const waiting = lateRenewals.get(id);
+  if (waiting === undefined) return;
   lateRenewals.delete(id);
-  for (const resolve of waiting) resolve();
+  for (const settle of waiting) settle();
 }
 
 function forget({deadlines, expiries, checkpoints, lateRenewals}: Leading, id: LeaseId): void {

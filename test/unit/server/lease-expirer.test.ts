@@ -10,7 +10,31 @@ import type {Command} from '../../../src/engine/state-machine/command.ts';
 import type {LeaseRecord} from '../../../src/engine/state-machine/lease/lease-record.ts';
 import {SimulatedClock} from '../../simulator/simulated-clock.ts';
 
-let clock: SimulatedClock;
+const TIMEOUT_MS = 7_000;
+
+/** Counts the timers that are set. */
+class CountingClock extends SimulatedClock {
+  timers = 0;
+
+  override after(delayMs: number, action: () => void): () => void {
+    let isSet = true;
+    const unset = () => {
+      if (isSet) this.timers--;
+      isSet = false;
+    };
+    this.timers++;
+    const cancel = super.after(delayMs, () => {
+      unset();
+      action();
+    });
+    return () => {
+      unset();
+      cancel();
+    };
+  }
+}
+
+let clock: CountingClock;
 let leases: Map<bigint, LeaseRecord>;
 let proposed: Command[];
 let fails: boolean;
@@ -19,13 +43,14 @@ let gone: Set<bigint>;
 let expirer: LeaseExpirer;
 
 beforeEach(() => {
-  clock = new SimulatedClock();
+  clock = new CountingClock();
   leases = new Map();
   proposed = [];
   fails = false;
   gone = new Set();
   expirer = new LeaseExpirer({
     clock,
+    timeoutMs: TIMEOUT_MS,
     leases: () => leases.values(),
     lease: (id) => leases.get(id),
     propose: async (command) => {
@@ -158,6 +183,55 @@ describe('lease expirer', () => {
     expect(await expirer.renew(1n)).toBe(2);
   });
 
+  it('Ensure that a renewal behind revokes that are all refused is given up when its own time is over.', async () => {
+    fails = true;
+    expirer.lead(3);
+    grant(1n, 2);
+    await clock.advance(2_000);
+    const ended: [string, number][] = [];
+    const end = (name: string) => (error: EngineError) =>
+      ended.push([`${name}: ${error.code}`, clock.monotonicMs()]);
+    expirer.renew(1n).catch(end('first'));
+    await clock.advance(1_000);
+    expirer.renew(1n).catch(end('second'));
+    await clock.advance(TIMEOUT_MS - 1_000 - 1);
+    expect(ended).toEqual([]);
+    await clock.advance(1);
+    expect(ended).toEqual([['first: timeout', 2_000 + TIMEOUT_MS]]);
+    await clock.advance(1_000);
+    expect(ended.slice(1)).toEqual([['second: timeout', 3_000 + TIMEOUT_MS]]);
+    // Who asks now waits anew, and learns of the end as ever.
+    const late = expirer.renew(1n);
+    await clock.advance(1_000);
+    leases.delete(1n);
+    expirer.changed([{id: 1n, kind: 'revoked'}]);
+    expect(await late).toBe(0);
+  });
+
+  it('Ensure that renewals leave no timer behind, and set none unless they wait for a revoke.', async () => {
+    fails = true;
+    expirer.lead(3);
+    grant(1n, 2);
+    grant(2n, 100);
+    await clock.advance(2_000);
+    const atWork = clock.timers;
+    expect(await renew(2n)).toBe(100);
+    expect(clock.timers).toBe(atWork);
+    const late = [expirer.renew(1n), expirer.renew(1n)];
+    expect(clock.timers).toBe(atWork + 2);
+    leases.delete(1n);
+    expirer.changed([{id: 1n, kind: 'revoked'}]);
+    expect(await Promise.all(late)).toEqual([0, 0]);
+    expect(clock.timers).toBe(atWork);
+
+    grant(3n, 2);
+    await clock.advance(2_500);
+    const deposed = expect(expirer.renew(3n)).rejects.toMatchObject({code: 'notPrimaryLessor'});
+    expirer.resign();
+    await deposed;
+    expect(clock.timers).toBe(0);
+  });
+
   it('Ensure that a revoke whose fate is unknown is not taken back by a renewal.', async () => {
     fails = true;
     expirer.lead(3);
@@ -264,6 +338,7 @@ class Many {
     const lease = (id: bigint) => ({id, ttlSeconds, remainingTtlSeconds: 0});
     this.expirer = new LeaseExpirer({
       clock,
+      timeoutMs: TIMEOUT_MS,
       *leases() {
         for (const id of living) {
           clock.now.begun++;
