@@ -1,7 +1,8 @@
 /**
  * Compares the running state hash of all members at the same log index, on whoever leads. Members whose hash is
  * not that of the majority get a CORRUPT alarm. Where members differ and no majority says the same, the alarm names
- * nobody (member 0, as etcd does). A member that cannot answer is skipped: silence is not evidence.
+ * nobody (member 0, as etcd does). Silence is not evidence: a member that cannot answer is asked again at each
+ * check until it can, or until all are compared at a later index. An idle cluster has no later index for long.
  */
 
 import {STATE_HASH_CHECK_INTERVAL_MS} from '../limits.ts';
@@ -22,12 +23,23 @@ export interface CorruptionCheckerOptions {
   readonly raise: (alarm: Alarm) => Promise<unknown>;
 }
 
+interface Answer {
+  readonly member: MemberId;
+  readonly hash: number;
+}
+
+/** What members said about one index so far. */
+interface Comparison {
+  readonly index: Index;
+  readonly answers: Map<MemberId, number>;
+}
+
 export class CorruptionChecker {
   readonly #options: CorruptionCheckerOptions;
   #stopTimer: () => void = () => {};
   /** Passed by this member when the last check ran: by now the others have passed it, too. */
   #candidate: Index = 0;
-  #lastIndex: Index = 0;
+  #comparison: Comparison = {index: 0, answers: new Map()};
   #stopped = false;
 
   constructor(options: CorruptionCheckerOptions) {
@@ -50,21 +62,49 @@ export class CorruptionChecker {
     this.#stopTimer();
   }
 
-  /** One comparison, at the index that this member had come to when it was last called. */
+  /**
+   * One comparison, at the index that this member had come to when it was last called: the members that have not
+   * said their hash at this index yet are asked for it.
+   */
   async check(): Promise<void> {
-    const {memberId, hashes, isLeader, others, askHash} = this.#options;
+    const {memberId, hashes, isLeader, others} = this.#options;
     const index = this.#candidate;
     this.#candidate = hashes.newest();
     const own = hashes.at(index);
-    if (!isLeader() || own === undefined || index === this.#lastIndex) return;
-    this.#lastIndex = index;
-    const answers = await Promise.all(
-      others().map(async (member) => ({member, hash: await askHash(member, index).catch(() => undefined)})),
+    if (!isLeader() || own === undefined) return;
+    if (index !== this.#comparison.index) this.#comparison = {index, answers: new Map()};
+    const {answers} = this.#comparison;
+    const asked = others();
+    const news = await this.#ask(
+      asked.filter((member) => !answers.has(member)),
+      index,
     );
-    const known = [{member: memberId, hash: own}, ...answers.filter(({hash}) => hash !== undefined)];
-    const hashesSeen = known.map((answer) => answer.hash as number);
+    if (news.length === 0) return;
+    const heard = new Map([...answers, ...news]);
+    const known = [{member: memberId, hash: own}];
+    for (const member of asked) {
+      const hash = heard.get(member);
+      if (hash !== undefined) known.push({member, hash});
+    }
+    await this.#compare(known, {index, members: asked.length + 1});
+    // Only now: were the alarm not raised, they would be asked again.
+    for (const [member, hash] of news) answers.set(member, hash);
+  }
+
+  /** @returns the answers of those who have one: who has none may be on its way to this index */
+  async #ask(members: readonly MemberId[], index: Index): Promise<(readonly [MemberId, number])[]> {
+    const {askHash} = this.#options;
+    const answers = await Promise.all(
+      members.map(async (member) => ({member, hash: await askHash(member, index).catch(() => undefined)})),
+    );
+    return answers.flatMap(({member, hash}) => (hash === undefined ? [] : [[member, hash] as const]));
+  }
+
+  async #compare(known: readonly Answer[], {index, members}: {index: Index; members: number}): Promise<void> {
+    const own = known[0].hash;
+    const hashesSeen = known.map(({hash}) => hash);
     if (hashesSeen.every((hash) => hash === own)) return;
-    const trusted = majorityHash(hashesSeen, answers.length + 1);
+    const trusted = majorityHash(hashesSeen, members);
     const wrong = trusted === undefined ? [NOBODY] : known.filter(({hash}) => hash !== trusted);
     for (const {member} of wrong) await this.#report(member, index);
   }

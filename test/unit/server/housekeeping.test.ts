@@ -1,4 +1,6 @@
+import {isDeepStrictEqual} from 'node:util';
 import {describe, expect, it} from 'vitest';
+import {EngineError} from '../../../src/engine/errors.ts';
 import {silentLogger} from '../../../src/engine/io/logger.ts';
 import {STATE_HASH_STRIDE, STATE_HASHES_REMEMBERED} from '../../../src/engine/limits.ts';
 import {AutoCompactor} from '../../../src/engine/server/auto-compactor.ts';
@@ -74,8 +76,10 @@ describe('state hashes', () => {
 });
 
 describe('corruption checker', () => {
-  function checker(own: number, others: Record<string, number | undefined>) {
+  function checker(own: number, others: Record<string, number | undefined | 'down'>) {
     const raised: Alarm[] = [];
+    const asked: string[] = [];
+    const state = {raises: true};
     const hashes = new StateHashes();
     hashes.remember({index: STATE_HASH_STRIDE, term: 1, hash: own});
     const made = new CorruptionChecker({
@@ -85,11 +89,19 @@ describe('corruption checker', () => {
       hashes,
       isLeader: () => true,
       others: () => Object.keys(others).map(BigInt),
-      askHash: async (member) => others[String(member)],
-      alarmed: () => false,
-      raise: async (alarm) => raised.push(alarm),
+      askHash: async (member, index) => {
+        asked.push(`${member} at ${index}`);
+        const answer = others[String(member)];
+        if (answer === 'down') throw new EngineError({code: 'timeoutConnectionLost'});
+        return answer;
+      },
+      alarmed: (alarm) => raised.some((other) => isDeepStrictEqual(other, alarm)),
+      raise: async (alarm) => {
+        if (!state.raises) throw new EngineError({code: 'timeout'});
+        raised.push(alarm);
+      },
     });
-    return {made, raised};
+    return {made, raised, asked, others, hashes, state};
   }
   const alarmOf = (memberId: bigint) => ({memberId, alarm: AlarmType.corrupt});
 
@@ -130,5 +142,56 @@ describe('corruption checker', () => {
     expect(raised).toEqual([]);
     await made.check();
     expect(raised).toEqual([alarmOf(2n)]);
+  });
+
+  it('Ensure that who was down when the others were compared is asked until it answers, and they are not.', async () => {
+    const {made, raised, asked, others} = checker(7, {2: 7, 3: 'down'});
+    await made.check();
+    await made.check();
+    await made.check();
+    expect(asked).toEqual(['2 at 64', '3 at 64', '3 at 64']);
+    // It is back, and on its way to the index.
+    others[3] = undefined;
+    await made.check();
+    expect(raised).toEqual([]);
+    others[3] = 8;
+    await made.check();
+    expect(raised).toEqual([alarmOf(3n)]);
+    expect(asked.splice(0)).toHaveLength(5);
+    await made.check();
+    expect(asked).toEqual([]);
+  });
+
+  it('Ensure that who was removed is asked no more, and no longer counts.', async () => {
+    const {made, raised, asked, others} = checker(7, {2: 8, 3: 'down', 4: 'down'});
+    await made.check();
+    await made.check();
+    expect(raised.splice(0)).toEqual([alarmOf(0n)]);
+    delete others[2];
+    delete others[4];
+    others[3] = 7;
+    asked.length = 0;
+    await made.check();
+    await made.check();
+    expect([asked, raised]).toEqual([['3 at 64'], []]);
+  });
+
+  it('Ensure that all are asked anew at a later index, and none about the old one.', async () => {
+    const {made, asked, hashes} = checker(7, {2: 7, 3: 'down'});
+    await made.check();
+    hashes.remember({index: 2 * STATE_HASH_STRIDE, term: 1, hash: 9});
+    await made.check();
+    await made.check();
+    expect(asked).toEqual(['2 at 64', '3 at 64', '2 at 128', '3 at 128']);
+  });
+
+  it('Ensure that an alarm that could not be raised is raised by a later check.', async () => {
+    const {made, raised, state} = checker(7, {2: 7, 3: 8});
+    state.raises = false;
+    await made.check();
+    await expect(made.check()).rejects.toMatchObject({code: 'timeout'});
+    state.raises = true;
+    await made.check();
+    expect(raised).toEqual([alarmOf(3n)]);
   });
 });
