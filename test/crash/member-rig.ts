@@ -101,6 +101,7 @@ export class MemberRig {
       wal: opened.wal,
       clock: passingClock,
       logger: silentLogger,
+      commit: opened.raft.status().commit,
       onStored: (_entries, messages) => this.#acknowledge(messages),
       onFailure: failed,
     });

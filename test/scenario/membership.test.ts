@@ -98,6 +98,26 @@ describe('changes of the member list', () => {
     });
   });
 
+  it('Ensure that whoever has applied the removal of the only other voter leads alone after a power failure.', async () => {
+    await Scenario.play({members: 2}, async (world) => {
+      const [left] = world.followers;
+      const {leader} = world;
+      await world.isHealthy();
+      await world.cluster.drive(serverOf(leader).memberRemove(idOf(left)));
+      leader.kill({landed: false});
+      if (left.isUp) left.kill({landed: false});
+      left.wipe();
+      leader.start();
+      await world.published(leader);
+      expect(await listAt(world, leader)).toHaveLength(1);
+      await world.cluster.pass(6_000);
+      await world.cluster.drive(serverOf(leader).memberAdd({peerURLs: [left.url], isLearner: false}));
+      joining(world, left);
+      left.start();
+      await world.published(left);
+    });
+  });
+
   it('Ensure that a member that was cut off while it was removed learns of it when it comes back.', async () => {
     await Scenario.play({}, async (world) => {
       const [away] = world.followers;

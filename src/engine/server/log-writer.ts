@@ -30,6 +30,8 @@ export interface LogWriterOptions {
   readonly wal: Wal;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** What the log, or the store, says to be committed as it is opened. */
+  readonly commit: Index;
   /** A batch is on disk: the last entries of its Readys, in order, and the messages that may leave now. */
   readonly onStored: (lastEntries: readonly Position[], messages: readonly Message[]) => void;
   /** The disk failed: the member must stop. */
@@ -54,6 +56,7 @@ export class LogWriter {
   #purgeBelow: Index = 0;
   /** The last cut or snapshot that is noted on disk. */
   #notedIndex: Index = 0;
+  #notedCommit: Index;
   #purging: Promise<void> | undefined;
   /** The log is dead: nothing more is written. */
   #failed = false;
@@ -61,6 +64,12 @@ export class LogWriter {
 
   constructor(options: LogWriterOptions) {
     this.#options = options;
+    this.#notedCommit = options.commit;
+  }
+
+  /** Up to here the disk itself says that entries are committed. */
+  get notedCommit(): Index {
+    return this.#notedCommit;
   }
 
   add(ready: Ready): void {
@@ -87,6 +96,13 @@ export class LogWriter {
     this.#next.snapshot ??= point;
     this.#next.mustSync = true;
     this.#purgeBelow = point.index + 1;
+    this.#writeNext();
+  }
+
+  /** The latest commit index goes to the disk without waiting for entries, unless it is on its way there. */
+  noteCommit(): void {
+    if (this.#next.hardState === undefined) return;
+    this.#next.mustSync = true;
     this.#writeNext();
   }
 
@@ -145,6 +161,7 @@ export class LogWriter {
   #written(batch: Batch): void {
     this.#writing = false;
     if (batch.snapshot !== undefined) this.#notedIndex = batch.snapshot.index;
+    this.#notedCommit = Math.max(this.#notedCommit, batch.hardState?.commit ?? 0);
     this.#purgeDue();
     this.#options.onStored(batch.lastEntries, batch.messagesAfterSync);
     this.#writeNext();

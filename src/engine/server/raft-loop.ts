@@ -12,6 +12,7 @@ import {NOTHING_POSTPONED, type Raft} from '../raft/raft.ts';
 import type {RaftStatus} from '../raft/status.ts';
 import type {Wal} from '../storage/wal.ts';
 import type {Index, MemberId, Term} from '../types.ts';
+import {CommitGate} from './commit-gate.ts';
 import {LogWriter} from './log-writer.ts';
 
 /** What the loop drives; all are called from within a turn and must not wait. */
@@ -49,6 +50,7 @@ export class RaftLoop {
   readonly #raft: Raft;
   readonly #options: RaftLoopOptions;
   readonly #log: LogWriter;
+  readonly #gate: CommitGate;
   readonly #tickGap: {set(value: number): void};
   #inbox: Input[] = [];
   #takesPart: boolean;
@@ -76,8 +78,14 @@ export class RaftLoop {
       wal: options.wal,
       clock: options.clock,
       logger: options.logger,
+      commit: status.commit,
       onStored: (lastEntries, messages) => this.#stored(lastEntries, messages),
       onFailure: (error) => this.#fail(error),
+    });
+    this.#gate = new CommitGate({
+      notedCommit: () => this.#log.notedCommit,
+      noteCommit: () => this.#log.noteCommit(),
+      apply: (entries) => options.actions.apply(entries),
     });
     this.#tickGap = options.metrics.gauge(
       'kvd_raft_tick_gap_max_seconds',
@@ -210,6 +218,7 @@ export class RaftLoop {
     try {
       this.#sendAll(messages);
       for (const last of lastEntries) this.#raft.stored(last);
+      this.#gate.release();
     } catch (error) {
       // A turn reports it itself, and does not go on.
       if (this.#inTurn) throw error;
@@ -260,7 +269,7 @@ export class RaftLoop {
     this.#sendAll(ready.messagesNow);
     this.#log.add(ready);
     if (ready.snapshot !== undefined) actions.installSnapshot(ready.snapshot);
-    if (ready.committed.length > 0) actions.apply(ready.committed);
+    if (ready.committed.length > 0) this.#gate.take(ready.committed);
     if (ready.readStates.length > 0) actions.readsAnswered(ready.readStates);
   }
 

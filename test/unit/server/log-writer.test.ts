@@ -36,6 +36,7 @@ beforeEach(() => {
     wal: wal as Wal,
     clock,
     logger: silentLogger,
+    commit: 3,
     onStored: (last, messages) =>
       stored.push({indexes: last.map(({index}) => index), messages: messages.length}),
     onFailure: (error) => failures.push(error),
@@ -74,6 +75,28 @@ describe('log writer', () => {
     appends[1].finish();
     await clock.settle();
     expect(stored[1]).toEqual({indexes: [2, 3], messages: 1});
+  });
+
+  it('Ensure that a commit index is noted with the next batch, or at once where that is asked for.', async () => {
+    const committed = (commit: number) => ready({hardState: {term: 1, vote: 0n, commit}});
+    expect(writer.notedCommit).toBe(3);
+    writer.add(committed(4));
+    expect(appends).toHaveLength(0);
+    writer.noteCommit();
+    expect(appends[0].batch).toMatchObject({entries: [], hardState: {commit: 4}, sync: true});
+    // It is under way already.
+    writer.noteCommit();
+    writer.add(committed(5));
+    writer.noteCommit();
+    expect(writer.notedCommit).toBe(3);
+    appends[0].finish();
+    await clock.settle();
+    expect(writer.notedCommit).toBe(4);
+    expect(appends[1].batch.hardState?.commit).toBe(5);
+    appends[1].finish();
+    await clock.settle();
+    expect(writer.notedCommit).toBe(5);
+    expect(appends).toHaveLength(2);
   });
 
   it('Ensure that a message never overtakes the sync of what came before it.', async () => {
