@@ -64,7 +64,7 @@ export async function foundCluster(options: {
     sha1,
   );
   const answers = await askAll(
-    network,
+    {network, logger},
     members.filter(({id}) => id !== self.id),
   );
   for (const answer of answers) refuseIfAwaited(self, answer);
@@ -92,9 +92,12 @@ export async function foundCluster(options: {
 }
 
 /** What these members say, as far as they answer. */
-async function askAll(network: Network, members: readonly Member[]): Promise<readonly ClusterAnswer[]> {
+async function askAll(
+  ask: {readonly network: Network; readonly logger: Logger},
+  members: readonly Member[],
+): Promise<readonly ClusterAnswer[]> {
   const urls = members.flatMap(({peerURLs}) => peerURLs);
-  const answers = await Promise.all(urls.map((url) => askCluster(network, url)));
+  const answers = await Promise.all(urls.map((url) => askCluster(ask, url)));
   return answers.filter((answer) => answer !== undefined);
 }
 
@@ -161,7 +164,7 @@ export async function joinCluster(options: JoinOptions): Promise<FirstLog> {
   const first = await askPeers({...options, timeoutMs: JOIN_TIMEOUT_MS});
   const {clusterId} = first;
   const others = await askAll(
-    network,
+    {network, logger},
     first.members.filter((member) => !isOwn(member)),
   );
   const answers = [first, ...ofCluster(clusterId, others, logger)];
@@ -200,7 +203,7 @@ export async function askPeers({
   const untilMs = clock.monotonicMs() + timeoutMs;
   for (;;) {
     for (const url of urls) {
-      const answer = await askCluster(network, url);
+      const answer = await askCluster({network, logger}, url);
       // A peer that is joining itself knows nobody yet.
       if (answer !== undefined && answer.members.length > 0) return answer;
     }
@@ -227,12 +230,16 @@ export function checkAgainstDisk(config: ServerConfig, members: readonly Member[
 }
 
 /** What the member at this URL says of its cluster; undefined when it does not answer. */
-export async function askCluster(network: Network, url: string): Promise<ClusterAnswer | undefined> {
+export async function askCluster(
+  {network, logger}: {readonly network: Network; readonly logger: Logger},
+  url: string,
+): Promise<ClusterAnswer | undefined> {
   try {
     const answer = await network.callUrl(url, {type: 'cluster'}, PEER_CALL_TIMEOUT_MS);
     return answer.type === 'cluster' ? answer : undefined;
-  } catch {
+  } catch (error) {
     // Down, or not started yet: others may answer.
+    logger.debug('a peer does not answer', {url, error: String(error)});
     return undefined;
   }
 }

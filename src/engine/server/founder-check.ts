@@ -82,11 +82,9 @@ export class FounderCheck {
   }
 
   async #ask(url: string): Promise<void> {
-    const {network, logger} = this.#options;
     this.#asked.set(url, 'underWay');
-    const answer = await askCluster(network, url);
+    const answer = await askCluster(this.#options, url);
     if (this.#isOver) return;
-    if (answer === undefined) logger.debug('a founder does not answer', {url});
     try {
       const saysSomething = answer !== undefined && this.#heard(answer);
       this.#asked.set(url, saysSomething ? 'answered' : 'unanswered');
