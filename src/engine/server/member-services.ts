@@ -83,6 +83,7 @@ function makeQuotaGuard({config, opened, propose}: MemberServicesOptions): Quota
     quotaBytes: config.quotaBackendBytes,
     inUseBytes: () => store.size().inUseBytes,
     overlayBytes: () => store.overlayBytes(),
+    overlayPutBytes: () => store.overlayPutBytes(),
     alarmed: (type) => stateMachine.alarms.isActive(type),
     raise: (alarm) =>
       propose({type: 'alarm', action: 'activate', memberId: alarm.memberId, alarm: alarm.alarm}),

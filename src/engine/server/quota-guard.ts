@@ -1,7 +1,8 @@
 /**
  * Refuses writes that would grow the store beyond its quota, before they are proposed, and raises the NOSPACE
- * alarm, which then makes every member refuse them at apply. Measured is what the trees use, not the file: deleted
- * and compacted space counts as free at once.
+ * alarm, which then makes every member refuse them at apply. Measured is what the trees use, not the file, and what
+ * the records take there that are yet to be committed: space that a compaction deletes counts as free with the next
+ * commit, and deletions count nothing meanwhile, however many wait in memory.
  */
 
 import {EngineError} from '../errors.ts';
@@ -15,7 +16,10 @@ export interface QuotaGuardOptions {
   /** Bytes; 0 or less: no quota. */
   readonly quotaBytes: number;
   readonly inUseBytes: () => number;
+  /** Of changes that are not committed yet, in memory. */
   readonly overlayBytes: () => number;
+  /** Of those that write records, in the trees. */
+  readonly overlayPutBytes: () => number;
   readonly alarmed: (type: number) => boolean;
   readonly raise: (alarm: Alarm) => Promise<unknown>;
 }
@@ -30,12 +34,12 @@ export class QuotaGuard {
 
   /** @throws EngineError noSpace, or tooManyRequests while the disk is too far behind */
   check(command: Command): void {
-    const {quotaBytes, inUseBytes, overlayBytes, alarmed} = this.#options;
+    const {quotaBytes, inUseBytes, overlayBytes, overlayPutBytes, alarmed} = this.#options;
     if (overlayBytes() > OVERLAY_BYTES_MAX) throw new EngineError({code: 'tooManyRequests'});
     const cost = requestCost(command);
     if (cost === 0) return;
     if (alarmed(AlarmType.noSpace)) throw new EngineError({code: 'noSpace'});
-    if (quotaBytes <= 0 || inUseBytes() + overlayBytes() + cost <= quotaBytes) return;
+    if (quotaBytes <= 0 || inUseBytes() + overlayPutBytes() + cost <= quotaBytes) return;
     this.#raise();
     throw new EngineError({code: 'noSpace'});
   }

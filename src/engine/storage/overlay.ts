@@ -28,10 +28,21 @@ const MAPS_MAX = 4;
 const BLOCK_ENTRIES_MAX = 512;
 /** What an entry costs beside the bytes of its key and value: five objects, map and block slots. */
 const ENTRY_BYTES = 320;
+/** What a record takes up in a tree beside the bytes of its key and value, roughly: its node's head and its slot. */
+const RECORD_BYTES = 16;
+
+/** What the changes of one generation come to, kept as they are made. */
+interface OverlaySums {
+  /** In memory, all of them. */
+  bytes: number;
+  /** In the backend's trees, those that write a record. */
+  putBytes: number;
+}
 
 /** One table's changes. `blocks` are never empty, but for the only one; their entries ascend throughout. */
 export class OverlayTable {
   readonly #table: Table;
+  readonly #sums: OverlaySums;
   /** All entries by text, the last map takes new ones; absent once there are too many. */
   #maps: Map<string, OverlayEntry>[] | undefined = [];
   readonly #blocks: OverlayEntry[][] = [[]];
@@ -44,8 +55,9 @@ export class OverlayTable {
   /** Grows with every insertion: positions from before are worthless then. Overwriting moves nothing. */
   #insertions = 0;
 
-  constructor(table: Table) {
+  constructor(table: Table, sums: OverlaySums) {
     this.#table = table;
+    this.#sums = sums;
   }
 
   get size(): number {
@@ -71,21 +83,28 @@ export class OverlayTable {
     return undefined;
   }
 
-  /** @returns by how many bytes the table has grown (or, negative, shrunk) */
-  set(text: string, key: Uint8Array, value: Uint8Array | undefined): number {
-    const valueBytes = value === undefined ? 0 : value.length;
+  set(text: string, key: Uint8Array, value: Uint8Array | undefined): void {
+    const sums = this.#sums;
     const present = this.get(text);
     if (value === undefined) this.#deleted++;
+    else {
+      sums.bytes += value.length;
+      sums.putBytes += RECORD_BYTES + key.length + value.length;
+    }
     if (present !== undefined) {
       const before = present.value;
       if (before === undefined) this.#deleted--;
+      else {
+        sums.bytes -= before.length;
+        sums.putBytes -= RECORD_BYTES + key.length + before.length;
+      }
       present.value = value;
-      return valueBytes - (before === undefined ? 0 : before.length);
+      return;
     }
+    sums.bytes += ENTRY_BYTES + key.length;
     const entry: OverlayEntry = {table: this.#table, key, text, value};
     this.#addToMaps(entry);
     this.#insert(entry);
-    return ENTRY_BYTES + key.length + valueBytes;
   }
 
   /** All entries in byte order. */
@@ -176,19 +195,22 @@ function firstAtOrAfter(block: readonly OverlayEntry[], text: string, isAfter: b
 /** One generation of changes. */
 export class Overlay {
   readonly #tables: Readonly<Record<Table, OverlayTable>>;
-  #bytes = 0;
+  readonly #sums: OverlaySums = {bytes: 0, putBytes: 0};
   #changes = 0;
 
   constructor() {
-    this.#tables = Object.fromEntries(TABLES.map((table) => [table, new OverlayTable(table)])) as Record<
-      Table,
-      OverlayTable
-    >;
+    const tables = TABLES.map((table) => [table, new OverlayTable(table, this.#sums)]);
+    this.#tables = Object.fromEntries(tables) as Record<Table, OverlayTable>;
   }
 
   /** Bytes that the changes take up in memory, roughly. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#sums.bytes;
+  }
+
+  /** Bytes that the records to be written will take up in the backend, roughly; deletions count nothing. */
+  get putBytes(): number {
+    return this.#sums.putBytes;
   }
 
   /** Changes made, overwritten ones included. */
@@ -201,9 +223,10 @@ export class Overlay {
   }
 
   set(table: Table, text: string, key: Uint8Array, value: Uint8Array | undefined): void {
-    this.#bytes += this.#tables[table].set(text, key, value);
+    const sums = this.#sums;
+    this.#tables[table].set(text, key, value);
     this.#changes++;
-    assert(this.#bytes >= 0, 'the overlay holds less than nothing');
+    assert(sums.bytes >= 0 && sums.putBytes >= 0, 'the overlay holds less than nothing');
   }
 
   /** The records to be written, per table in byte order. */

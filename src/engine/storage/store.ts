@@ -176,6 +176,12 @@ export class Store implements Records {
     return active.bytes + (frozen?.bytes ?? 0);
   }
 
+  /** Bytes by which commits of all changes so far may make the backend grow; deletions count nothing. */
+  overlayPutBytes(): number {
+    const {active, frozen} = this.#layers;
+    return active.putBytes + (frozen?.putBytes ?? 0);
+  }
+
   /** Whether another entry may be applied: the overlays are below their bound. */
   hasRoom(): boolean {
     return this.overlayBytes() <= this.#overlayBytesMax;

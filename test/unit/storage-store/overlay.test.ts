@@ -57,6 +57,35 @@ describe('overlay', () => {
     expect([...overlay.deletes()].length).toBe(1);
   });
 
+  it('Ensure that what it will add to the store is that of its records, whatever was deleted or put again.', () => {
+    const change = fc.tuple(fc.constantFrom('a', 'bb', 'ccc'), fc.option(fc.nat(1_000)));
+    fc.assert(
+      fc.property(fc.array(change, {maxLength: 50}), (changes) => {
+        const overlay = new Overlay();
+        const fresh = new Overlay();
+        for (const [text, size] of changes)
+          overlay.set('key', text, bytes(text), size === null ? undefined : Buffer.alloc(size));
+        let least = 0;
+        for (const {table, text, key, value} of overlay.puts()) {
+          fresh.set(table, text, key, value);
+          least += key.length + value.length;
+        }
+        expect(overlay.putBytes).toBe(fresh.putBytes);
+        expect(overlay.putBytes).toBeGreaterThanOrEqual(least);
+      }),
+      {numRuns: 200},
+    );
+  });
+
+  it('Ensure that very many deletions take memory, and nothing of the store.', () => {
+    const overlay = new Overlay();
+    overlay.set('kvd', 'put', bytes('put'), bytes('v'));
+    const {putBytes} = overlay;
+    for (let i = 0; i < 30_000; i++) overlay.set('key', String(i), bytes(String(i)), undefined);
+    expect(overlay.putBytes).toBe(putBytes);
+    expect(overlay.bytes).toBeGreaterThan(30_000 * 100);
+  });
+
   it('Ensure that its size follows overwriting and deleting.', () => {
     const overlay = new Overlay();
     overlay.set('key', 'a', bytes('a'), Buffer.alloc(1_000));
