@@ -1,12 +1,18 @@
-/** Counts under names such as `storeWrites`, in words: `12,345 store writes`; other values as they are. */
+/**
+ * Counts under names such as `storeWrites`, in words: `12,345 store writes`. Texts stand alone, lists with their length,
+ * counts under names of their own behind a colon.
+ */
 export function describeCounts(counts: object): string {
   return Object.entries(counts)
-    .map(([name, value]) => {
+    .map(([name, value]: [string, Count]) => {
       const words = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-      if (typeof value === 'number') return `${value.toLocaleString('en-US')} ${words}`;
       if (typeof value === 'string') return value;
-      const inner = Object.entries(value as object).map(([key, one]) => `${key} ${one}`);
-      return inner.length === 0 ? `no ${words}` : `${words}: ${inner.join(', ')}`;
+      if (typeof value === 'number') return `${value.toLocaleString('en-US')} ${words}`;
+      if (Array.isArray(value)) return `${value.length} ${words}`;
+      const inner = Object.entries(value).map(([key, one]) => `${key} ${one}`);
+      return inner.length === 0 ? `0 ${words}` : `${words}: ${inner.join(', ')}`;
     })
     .join(', ');
 }
+
+type Count = string | number | readonly unknown[] | Readonly<Record<string, number>>;

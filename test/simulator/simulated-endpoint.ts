@@ -125,9 +125,10 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
     if (link === undefined) return this.#rejected(this.#isStopped ? 'stopped' : 'memberNotFound');
     const {remote, era} = link;
     if (link.sinceMs === undefined || remote === undefined) return this.#rejected('timeoutConnectionLost');
+    const received = callReceived(call);
     return this.#ask(link.asks, timeoutMs, (settle) => {
       this.#carry(link, () => {
-        remote.#answer(this, call, (deliver) => {
+        remote.#answer(this, received, (deliver) => {
           // The answer comes back on the same connection.
           if (link.era === era && !this.#net.isCut(remote.host, this.host))
             this.#arrive(() => deliver(settle));
@@ -144,6 +145,7 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
     };
     this.#errands.add(end);
     const done = () => this.#errands.delete(end);
+    const received = callReceived(call);
     const asked = this.#ask(asks, timeoutMs, (settle) => {
       const lost = () => settle.reject(new EngineError({code: 'timeoutConnectionLost'}));
       this.#connect(url, 0n, 'call', {
@@ -154,7 +156,7 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
         opened: (remote) => {
           this.#net.queue.after(this.#net.delayMs(), () => {
             if (this.#net.isCut(this.host, remote.host)) return;
-            remote.#answer(this, call, (deliver) => {
+            remote.#answer(this, received, (deliver) => {
               if (!this.#net.isCut(remote.host, this.host)) this.#arrive(() => deliver(settle));
             });
           });
@@ -451,7 +453,7 @@ export class SimulatedEndpoint implements PeerNetwork<Message, unknown, unknown>
     this.#options.clock.enter(() => {
       const {handlers} = this;
       if (handlers === undefined) return;
-      handlers.answer(from.identity.memberId, callReceived(call)).then(
+      handlers.answer(from.identity.memberId, call).then(
         (answer) => {
           const received = answerReceived(answer);
           back((ask) => ask.resolve(received));

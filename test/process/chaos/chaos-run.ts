@@ -126,12 +126,15 @@ class Run {
       setInterval(() => this.#watchers[1].reconnect(), 5_000),
       setInterval(() => onSecond(this.#history.answered), 1_000),
     ];
-    await new Promise((resolve) => setTimeout(resolve, lastsMs));
-    const isEnough = () => this.#history.answered >= answeredMin;
-    await eventually(isEnough, {timeoutMs: ENOUGH_MS, what: `${answeredMin} answers`});
-    this.#faults.stop();
-    await faults;
-    for (const turn of turns) clearInterval(turn);
+    try {
+      await new Promise((resolve) => setTimeout(resolve, lastsMs));
+      const isEnough = () => this.#history.answered >= answeredMin;
+      await eventually(isEnough, {timeoutMs: ENOUGH_MS, what: `${answeredMin} answers`});
+      this.#faults.stop();
+      await faults;
+    } finally {
+      for (const turn of turns) clearInterval(turn);
+    }
     for (const actor of actors) actor.stop();
     await Promise.all(running);
     const seconds = (performance.now() - startedMs) / 1_000;
