@@ -52,7 +52,8 @@ export function observeMember({
   wal.append = async (batch) => {
     observer.appending(member, opened, batch);
     await append(batch);
-    observer.appended(member, opened, batch);
+    // A commit index that waits for no sync may be lost again.
+    if (batch.sync) observer.appended(member, opened, batch);
   };
   const {network} = life;
   const send = network.send.bind(network);

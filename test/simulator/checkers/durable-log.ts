@@ -45,15 +45,22 @@ export class DurableLog {
     }
   }
 
+  /** @returns what of it a batch that becomes durable takes back, whatever is said of it; undefined: nothing */
+  takenBackBy({hardState}: DurableBatch): string | undefined {
+    if (hardState === undefined) return undefined;
+    const {term, vote, commit} = hardState;
+    if (commit < this.commit) return `its commit index goes from ${this.commit} back to ${commit}`;
+    return this.#brokenBy(term, vote);
+  }
+
   holds(index: Index, term: Term): boolean {
     return index <= this.base || (index <= this.lastIndex && this.#terms.get(index) === term);
   }
 
   /** @returns what a start has lost or turned back of it; undefined: nothing */
   lostIn({term, vote, lastIndex, termAt}: Recovered): string | undefined {
-    if (term < this.term) return `its term went from ${this.term} back to ${term}`;
-    if (term === this.term && this.vote !== 0n && vote !== this.vote)
-      return `its vote in term ${term} changed from ${this.vote} to ${vote}`;
+    const broken = this.#brokenBy(term, vote);
+    if (broken !== undefined) return broken;
     for (let index = this.base + 1; index <= Math.min(lastIndex, this.lastIndex); index++) {
       const [found, durable] = [termAt(index), this.#terms.get(index)];
       if (found === undefined || durable === undefined || found === durable) continue;
@@ -83,6 +90,13 @@ export class DurableLog {
       this.#terms.set(index, found);
     }
     this.base = Math.min(Math.max(this.base, base), lastIndex);
+  }
+
+  /** A term never goes back, and in a term there is one vote. */
+  #brokenBy(term: Term, vote: MemberId): string | undefined {
+    if (term < this.term) return `its term goes from ${this.term} back to ${term}`;
+    if (term > this.term || this.vote === 0n || vote === this.vote) return undefined;
+    return `its vote in term ${term} changes from ${this.vote} to ${vote}`;
   }
 
   #cut({index, term}: {index: Index; term: Term}): void {

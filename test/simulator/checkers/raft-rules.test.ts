@@ -152,6 +152,28 @@ describe('the rules of raft', () => {
   });
 
   it.each([
+    ['a lower term', hardStateOf(1, 3n), 5],
+    ['another vote in its term', hardStateOf(2, 1n), 5],
+    ['a vote taken back', hardStateOf(2), 5],
+    ['a lower commit index', hardStateOf(3), 4],
+  ])('Ensure that a batch with %s than is durable already is noticed.', (_what, hardState, commit) => {
+    rules.appended(1n, {entries: [], hardState: {...hardStateOf(2), commit: 5}});
+    rules.appended(1n, {entries: [], hardState: {...hardStateOf(2, 3n), commit: 5}});
+    rules.appended(1n, {entries: [], hardState: {...hardStateOf(2, 3n), commit: 5}});
+    expect(found).toEqual([]);
+    rules.appended(1n, {entries: [], hardState: {...hardState, commit}});
+    expect(found).toEqual(['durability']);
+  });
+
+  it('Ensure that batches are held against what a start has found, not against what was never durable.', () => {
+    rules.appended(1n, {entries: [], hardState: {...hardStateOf(2, 3n), commit: 2}});
+    rules.opened('m1', 1n, recoveredOf(1, 0n, []), {isDamaged: true});
+    rules.appended(1n, {entries: [], hardState: hardStateOf(1, 2n)});
+    rules.appended(1n, {entries: [], hardState: hardStateOf(3)});
+    expect(found).toEqual([]);
+  });
+
+  it.each([
     ['a term that goes back', recoveredOf(0, 0n, [1, 1])],
     ['a lost entry', recoveredOf(1, 0n, [1])],
     ['an older entry', recoveredOf(1, 0n, [1, 0])],

@@ -96,7 +96,10 @@ export class RaftRules {
 
   /** It is durable. */
   appended(id: MemberId, batch: DurableBatch): void {
-    this.#logOf(id).append(batch);
+    const log = this.#logOf(id);
+    const takenBack = log.takenBackBy(batch);
+    if (takenBack !== undefined) this.#violate('durability', `${id}: ${takenBack}`);
+    log.append(batch);
   }
 
   /** Messages leave. */
