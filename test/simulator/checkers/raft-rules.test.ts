@@ -165,7 +165,7 @@ describe('the rules of raft', () => {
     expect(found).toEqual(['durability']);
   });
 
-  it('Ensure that batches are held against what a start has found, not against what was never durable.', () => {
+  it('Ensure that batches are held against what a start of a damaged member has found.', () => {
     rules.appended(1n, {entries: [], hardState: {...hardStateOf(2, 3n), commit: 2}});
     rules.opened('m1', 1n, recoveredOf(1, 0n, []), {isDamaged: true});
     rules.appended(1n, {entries: [], hardState: hardStateOf(1, 2n)});
@@ -302,10 +302,46 @@ describe('the rules of raft', () => {
   it('Ensure that a leader that counts the copies of an older term is noticed.', () => {
     const log = [entryOf(1, 1), entryOf(2, 1), entryOf(3, 2)];
     const leader = {role: 'leader', term: 2} as const;
+    for (const id of [1n, 2n]) rules.appended(id, {entries: [log[2]], hardState: hardStateOf(2)});
     rules.led('m1', viewOf({...leader, commit: 1}, log), 1);
     rules.led('m1', viewOf({...leader, commit: 3}, log), 1);
     expect(found).toEqual([]);
     rules.led('m1', viewOf({...leader, commit: 2}, log), 1);
+    expect(found).toEqual(['commit']);
+  });
+
+  it('Ensure that a leader that commits without a majority of the configuration that it goes by is noticed.', () => {
+    const log = [1, 2, 3, 4, 5].map((index) => entryOf(index, 1));
+    const old = confOf([1n, 2n, 3n]);
+    const joint = confOf([1n, 4n, 5n], {votersOutgoing: [1n, 2n, 3n]});
+    const leads = (commit: number, confState: ConfState) =>
+      rules.led('m1', viewOf({role: 'leader', commit, confState}, log), commit - 1);
+    rules.leads('m1', viewOf({role: 'leader', confState: old}, log));
+    for (const id of [1n, 2n]) rules.appended(id, {entries: log.slice(2)});
+    leads(3, old);
+    // It has come to go by the other in the same step.
+    leads(4, joint);
+    expect(found).toEqual([]);
+    // The older half alone, though another member may apply it by that.
+    leads(5, joint);
+    expect(found).toEqual(['commit']);
+    for (const index of [1, 4]) rules.configured(index, index === 1 ? old : joint);
+    rules.applying('m1', 1n, {index: 5, term: 1});
+    expect(found).toHaveLength(1);
+    rules.appended(4n, {entries: log});
+    leads(5, joint);
+    expect(found).toHaveLength(1);
+  });
+
+  it('Ensure that a damaged disk may have lost what a leader was told to be there.', () => {
+    const log = [entryOf(1, 1), entryOf(2, 1), entryOf(3, 1)];
+    const leads = () => rules.led('m1', viewOf({role: 'leader', commit: 3}, log), 2);
+    for (const id of [1n, 2n]) rules.appended(id, {entries: log.slice(2)});
+    rules.opened('m2', 2n, recoveredOf(1, 0n, [1]), {isDamaged: true});
+    leads();
+    expect(found).toEqual([]);
+    rules.recovered(2n);
+    leads();
     expect(found).toEqual(['commit']);
   });
 

@@ -38,6 +38,8 @@ export class RaftRules {
   #latestTerm: Term = 0;
   /** Configurations in force from an index on, ascending. */
   readonly #confs: {readonly index: Index; readonly conf: ConfState}[] = [];
+  /** What leaders went by when they were looked at last. */
+  readonly #leadersConfs = new Map<MemberId, ConfState>();
 
   constructor({violate, founders}: RaftRulesOptions) {
     this.#violate = violate;
@@ -141,7 +143,8 @@ export class RaftRules {
   /** A member leads a term that had no leader. */
   leads(name: string, raft: RaftView): void {
     this.#noteLeader(raft);
-    const {term, firstIndex, lastIndex} = raft.status();
+    const {id, term, firstIndex, lastIndex, confState} = raft.status();
+    this.#leadersConfs.set(id, confState);
     let last = this.#committed.length - 1;
     // Votes may arrive late: what a later term's leader has committed by then is none of this one's.
     while (last > 0 && this.#latestTerms[last] >= term) last--;
@@ -162,13 +165,17 @@ export class RaftRules {
 
   /** A member goes on leading its term. `before`: its commit index when it was looked at last. */
   led(name: string, raft: RaftView, before: Index): void {
-    const {term, commit, progress} = raft.status();
-    const committed = raft.term(commit);
-    if (commit > before && committed !== term)
-      this.#violate(
-        'commit',
-        `${name} leads term ${term} and counts the copies of ${commit}, an entry of ${committed}`,
-      );
+    const {id: self, term, commit, progress, confState} = raft.status();
+    // What it went by until now, and what an entry that it has applied since has put into force.
+    const counted = [this.#leadersConfs.get(self) ?? confState, confState];
+    this.#leadersConfs.set(self, confState);
+    if (commit > before) {
+      const own = raft.term(commit);
+      const detail = `${name} leads term ${term} and commits ${commit}, `;
+      if (own !== term) this.#violate('commit', `${detail}an entry of ${own}`);
+      else if (!counted.some((conf) => this.#isOnMajority(conf, commit, term, {isLost: true})))
+        this.#violate('commit', `${detail}which is on no majority of what it goes by`);
+    }
     for (const {id, match} of progress) {
       const log = this.#logOf(id);
       const own = raft.term(match);
@@ -190,7 +197,7 @@ export class RaftRules {
     this.#committed[index] = term;
     this.#latestTerms[index] = this.#latestTerm;
     if (index <= this.#founders || this.#confs.length === 0) return;
-    // The leader counts by what it has applied: one change may be committed, and not in force there yet.
+    // One change may be committed, and not in force yet on the leader: see `led` for what that one goes by.
     const isEnough = this.#confs.slice(-2).some(({conf}) => this.#isOnMajority(conf, index, term));
     if (!isEnough)
       this.#violate('commit', `${name} applies ${index} of term ${term}, which is on no majority of disks`);
@@ -216,9 +223,18 @@ export class RaftRules {
     if (index > (this.#confs.at(-1)?.index ?? 0)) this.#confs.push({index, conf});
   }
 
-  #isOnMajority({voters, votersOutgoing}: ConfState, index: Index, term: Term): boolean {
+  /** `isLost`: a damaged disk may have lost it since. */
+  #isOnMajority(
+    {voters, votersOutgoing}: ConfState,
+    index: Index,
+    term: Term,
+    {isLost}: {readonly isLost: boolean} = {isLost: false},
+  ): boolean {
     return [voters, votersOutgoing].every((half) => {
-      const holding = half.filter((id) => this.#logOf(id).holds(index, term));
+      const holding = half.filter((id) => {
+        const log = this.#logOf(id);
+        return log.holds(index, term) || (isLost && log.isDamaged);
+      });
       return half.length === 0 || holding.length * 2 > half.length;
     });
   }
