@@ -22,6 +22,8 @@ export interface CasualtiesOptions {
   readonly violate: Violate;
   /** The last entry that any member's disk has held. */
   readonly lastDurable: () => number;
+  /** The last entry that this one's disk holds. */
+  readonly durableOn: (id: MemberId) => number;
   /** Whether a member that starts again finds the latest configuration to be committed. */
   readonly restartsInLatest: (id: MemberId) => boolean;
   /** A member has caught up with what it had lost. */
@@ -33,7 +35,7 @@ interface Damage {
   readonly isWiped: boolean;
   /** Processes that were begun before it. */
   readonly lives: number;
-  /** A leader has brought back what was lost when the member's commit index has come so far. */
+  /** A leader has brought back what was lost when the member's commit index, and its disk, have come so far. */
   readonly untilIndex: number;
 }
 
@@ -136,6 +138,7 @@ export class Casualties {
   }
 
   #look(): void {
+    const {durableOn} = this.#options;
     for (const [member, {isWiped, lives, untilIndex}] of this.#damaged) {
       const {life} = member;
       if (life === undefined || life.number <= lives) continue;
@@ -145,6 +148,8 @@ export class Casualties {
       if (!life.isPublished) continue;
       const status = life.opened?.raft.status();
       if (status === undefined || status.probation > 0 || status.commit < untilIndex) continue;
+      // A follower hears that entries are committed while they are still on their way to its disk.
+      if (durableOn(status.id) < untilIndex) continue;
       member.isDamaged = false;
       this.#damaged.delete(member);
       this.#options.onRecovered(status.id);

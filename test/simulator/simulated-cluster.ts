@@ -164,6 +164,7 @@ export class SimulatedCluster {
       admin: this.admin,
       violate,
       lastDurable: () => this.#rules.lastDurable(),
+      durableOn: (id) => this.#rules.durableOn(id),
       restartsInLatest: (id) => this.#rules.restartsInLatest(id),
       onRecovered: (id) => this.#rules.recovered(id),
     });

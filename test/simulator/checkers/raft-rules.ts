@@ -66,6 +66,12 @@ export class RaftRules {
     return Math.max(0, ...[...this.#logs.values()].map(({lastIndex}) => lastIndex));
   }
 
+  /** The last entry that this member's disk holds, or its store stands for. */
+  durableOn(id: MemberId): Index {
+    const {lastIndex, base} = this.#logOf(id);
+    return Math.max(lastIndex, base);
+  }
+
   /** Whether a member that starts again finds the latest configuration to be committed, and goes by it. */
   restartsInLatest(id: MemberId): boolean {
     const {commit, base} = this.#logOf(id);
@@ -246,7 +252,7 @@ export class RaftRules {
     raft: RaftView,
   ): void {
     const log = this.#logOf(id);
-    if (index > Math.max(log.lastIndex, log.base))
+    if (index > this.durableOn(id))
       this.#violate('durability', `${name} acknowledges ${index}; durable is ${log.lastIndex}`);
     // In this very term nobody has replaced the entry since: what stands there is what it acknowledges.
     const own = raft.status().term === term ? raft.term(index) : undefined;
