@@ -11,7 +11,11 @@ import type {SimulatedNetwork} from './simulated-network.ts';
 export type Outcome<Result> =
   /** `from`: the process that gave it; undefined: nobody was asked. */
   | {readonly kind: 'answer'; readonly result: Result; readonly from?: Life | undefined}
-  | {readonly kind: 'refused'; readonly code: EngineErrorCode | 'unreachable'}
+  | {
+      readonly kind: 'refused';
+      readonly code: EngineErrorCode | 'unreachable';
+      readonly from?: Life | undefined;
+    }
   | {readonly kind: 'unknown'; readonly code: string};
 
 /** After these nobody knows whether the write will take effect. */
@@ -80,7 +84,7 @@ export async function callMember<Result>(
         (error: unknown) => {
           if (error instanceof EngineError) {
             const {code} = error;
-            settle(UNKNOWN.has(code) ? {kind: 'unknown', code} : {kind: 'refused', code});
+            settle(UNKNOWN.has(code) ? {kind: 'unknown', code} : {kind: 'refused', code, from: life});
             return;
           }
           // What a process does in the turn in which it ends, nobody sees.

@@ -1,5 +1,6 @@
 /** All clients of a run: those that ask, those that take locks, and those that watch. */
 
+import type {Refusals} from './checkers/refusals.ts';
 import type {History, Violate} from './history.ts';
 import type {KvModel} from './kv-model.ts';
 import type {LeaseBook} from './lease-book.ts';
@@ -22,6 +23,7 @@ export interface ClientCrowdOptions {
   readonly model: KvModel;
   readonly history: History;
   readonly leases: LeaseBook;
+  readonly refusals: Refusals;
   readonly locks: LockBook;
   readonly members: readonly SimulatedMember[];
   readonly violate: Violate;

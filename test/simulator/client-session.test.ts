@@ -17,7 +17,7 @@ describe('the session of a client', () => {
 
   it('Ensure that an older revision at the same process is noticed.', () => {
     session.ask(first)(first, 10);
-    expect(found).toEqual([]);
+    expect([found, session.shownBy(first), session.shownBy(second)]).toEqual([[], 10, 0]);
     session.ask(first)(first, 9);
     expect(found).toEqual(['c1 is told of revision 9 where 10 was shown before']);
   });

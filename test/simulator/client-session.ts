@@ -16,16 +16,21 @@ export class ClientSession {
     this.#violate = violate;
   }
 
+  /** The newest revision that a process has shown; 0: none. */
+  shownBy(process: Life | undefined): number {
+    return (process && this.#seen.get(process)) ?? 0;
+  }
+
   /** The client is about to ask a process, or whatever comes after it. @returns to be called with what answers */
   ask(process: Life | undefined): (answers: Life, revision: number) => void {
-    const floor = (process && this.#seen.get(process)) ?? 0;
+    const floor = this.shownBy(process);
     return (answers, revision) => {
       if (answers === process && revision < floor)
         this.#violate(
           'sessions',
           `${this.#who} is told of revision ${revision} where ${floor} was shown before`,
         );
-      this.#seen.set(answers, Math.max(revision, this.#seen.get(answers) ?? 0));
+      this.#seen.set(answers, Math.max(revision, this.shownBy(answers)));
     };
   }
 }

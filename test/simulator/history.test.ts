@@ -146,6 +146,22 @@ describe('what readers are told', () => {
     expect(found).toEqual(Array(3).fill('linearizability'));
   });
 
+  it('Ensure that other keys of a lease than hang on it at that revision are noticed.', () => {
+    log({type: 'leaseGrant', id: 7n, ttlSeconds: 9});
+    const hang = (key: string, lease: bigint) => log({type: 'put', request: putOf(key, '1', {lease})});
+    const tell = (revision: number, ...keys: string[]) =>
+      history.leaseKeys(history.ask('c1'), 7n, revision, keys.map(bytesOf));
+    const [first, both, last] = [hang('b', 7n), hang('a', 7n), hang('b', 0n)];
+    tell(first - 1);
+    tell(first, 'b');
+    tell(both, 'b', 'a');
+    tell(last, 'a');
+    expect(found).toEqual([]);
+    tell(last, 'a', 'b');
+    tell(last);
+    expect(found).toEqual(['leases', 'leases']);
+  });
+
   it('Ensure that two hashes of one revision are noticed, and those of two are not.', () => {
     const tell = (hash: number, compactRevision: number) =>
       history.hashKv(history.ask('c2'), 3, {hash, compactRevision, hashRevision: 3}, true);

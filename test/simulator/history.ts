@@ -168,6 +168,16 @@ export class History {
     this.#order(asked, revision, {isStale: false});
   }
 
+  /** What hangs on a lease that lives. */
+  leaseKeys({who}: Asked, id: bigint, revision: number, keys: readonly Uint8Array[]): void {
+    const attached = [...this.#model.at(revision).values()].filter(({lease}) => lease === id);
+    const [right, found] = [attached.map(({key}) => key), keys.map(textOf)].map((all) =>
+      all.sort().join(' '),
+    );
+    if (right !== found)
+      this.#violate('leases', `${who}: at ${revision} lease ${id} has the keys ${right}, not ${found}`);
+  }
+
   /** Members agree at a revision, however far each has come with deleting what is compacted. */
   hashKv(
     asked: Asked,

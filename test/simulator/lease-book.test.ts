@@ -72,6 +72,7 @@ describe('the book of leases', () => {
     leases.renewed(1n, {ttlSeconds: 4, asked: leases.ask()});
     leases.told(1n, {ttlSeconds: 3, grantedTtlSeconds: 4});
     expect(found).toEqual([]);
+    expect([1n, 2n].map((id) => leases.livesSurely(id))).toEqual([true, false]);
     leases.denied(1n);
     leases.renewed(1n, {ttlSeconds: 3, asked: leases.ask()});
     leases.told(1n, {ttlSeconds: 3, grantedTtlSeconds: 3});
@@ -80,6 +81,7 @@ describe('the book of leases', () => {
     leases.gone(1n, {isExpired: true});
     leases.denied(1n);
     expect(found).toHaveLength(3);
+    expect(leases.livesSurely(1n)).toBe(false);
   });
 
   it('Ensure that one that stays when all is well is noticed.', () => {

@@ -103,9 +103,14 @@ export class LeaseBook {
       this.#violate(`lease ${id} of ${lease.ttlSeconds} s is told to be of ${grantedTtlSeconds} s`);
   }
 
+  /** A client was told of it, and the log has not taken it. */
+  livesSurely(id: bigint): boolean {
+    return this.#promised.has(id) && !this.#gone.has(id);
+  }
+
   /** A client was told that there is no such lease. */
   denied(id: bigint): void {
-    if (this.#promised.has(id) && !this.#gone.has(id)) this.#violate(`lease ${id} lives but was denied`);
+    if (this.livesSurely(id)) this.#violate(`lease ${id} lives but was denied`);
   }
 
   /** The log has taken it. */

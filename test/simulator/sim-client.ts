@@ -4,9 +4,10 @@
  */
 
 import {CompareResult, CompareTarget, type Header, type TxnRequest} from '../../src/engine/types.ts';
+import type {Refusals} from './checkers/refusals.ts';
 import {callMember, type Outcome} from './client-call.ts';
 import {ClientSession} from './client-session.ts';
-import type {History, Violate} from './history.ts';
+import type {Asked, History, Violate} from './history.ts';
 import type {LeaseBook} from './lease-book.ts';
 import {bytesOf, compareOf, deleteOf, keyOf, putOf, rangeOf} from './requests.ts';
 import type {SeededRandom} from './seeded-random.ts';
@@ -22,6 +23,7 @@ export interface SimClientOptions {
   readonly history: History;
   readonly violate: Violate;
   readonly leases: LeaseBook;
+  readonly refusals: Refusals;
   readonly members: () => readonly SimulatedMember[];
   readonly keyCount: number;
   readonly valueBytesMax: number;
@@ -149,7 +151,7 @@ export class SimClient {
   }
 
   async #put(member: SimulatedMember, label: string): Promise<Outcome<unknown>> {
-    const {history, random} = this.#options;
+    const {history, random, refusals} = this.#options;
     const request = putOf(this.#key(), this.#value(label), {
       lease: this.#someLease(4),
       prevKv: random.below(3) === 0,
@@ -159,13 +161,15 @@ export class SimClient {
     const outcome = await this.#call(member, (server, signal) => server.put(request, signal));
     if (outcome.kind === 'answer')
       history.put(asked, request, outcome.result.header.revision, outcome.result.result.prevKv);
-    else if (outcome.kind === 'refused') history.refused(values);
-    else history.unanswered(asked, {requestPut: request});
+    else if (outcome.kind === 'refused') {
+      history.refused(values);
+      refusals.write(label, outcome.code, {leases: [request.lease]});
+    } else history.unanswered(asked, {requestPut: request});
     return outcome;
   }
 
   async #delete(member: SimulatedMember): Promise<Outcome<unknown>> {
-    const {history, random} = this.#options;
+    const {history, random, refusals} = this.#options;
     const [key, rangeEnd] = this.#keys();
     const request = deleteOf(key, random.below(5) === 0 ? rangeEnd : '', {prevKv: random.below(2) === 0});
     const asked = history.ask('delete');
@@ -173,6 +177,7 @@ export class SimClient {
     if (outcome.kind === 'answer')
       history.deleteRange(asked, request, outcome.result.header.revision, outcome.result.result);
     else if (outcome.kind === 'unknown') history.unanswered(asked, {requestDeleteRange: request});
+    else refusals.write(asked.who, outcome.code, {leases: []});
     return outcome;
   }
 
@@ -182,14 +187,16 @@ export class SimClient {
     const asked = history.ask('get');
     const revision = random.below(6) === 0 ? 1 + random.below(asked.floor) : 0;
     const request = rangeOf(key, random.below(3) === 0 ? rangeEnd : '', {serializable, revision});
+    const refused = this.#reading(member, asked, {revision, isStale: serializable});
     const outcome = await this.#call(member, (server) => server.range(request));
     if (outcome.kind === 'answer')
       history.range(asked, request, outcome.result.header.revision, outcome.result.result);
+    else if (outcome.kind === 'refused') refused(outcome);
     return outcome;
   }
 
   async #txn(member: SimulatedMember, label: string): Promise<Outcome<unknown>> {
-    const {history, random} = this.#options;
+    const {history, random, refusals} = this.#options;
     const [key, other] = [this.#key(), this.#key()];
     const compare = this.#compare(key);
     const values = ['s', 'f', 'o'].map((branch) => `${this.#value(label)}${branch}`);
@@ -211,18 +218,23 @@ export class SimClient {
     const outcome = await this.#call(member, (server, signal) => server.txn(request, signal));
     if (outcome.kind === 'answer')
       history.txn(asked, request, outcome.result.header.revision, outcome.result.result);
-    else if (outcome.kind === 'refused') history.refused(values);
-    else history.unansweredTxn(asked, request);
+    else if (outcome.kind === 'refused') {
+      history.refused(values);
+      const puts = [...request.success, ...request.failure];
+      refusals.write(label, outcome.code, {leases: puts.map(({requestPut}) => requestPut?.lease ?? 0n)});
+    } else history.unansweredTxn(asked, request);
     return outcome;
   }
 
   async #compact(member: SimulatedMember): Promise<Outcome<unknown>> {
-    const {history, random} = this.#options;
+    const {history, random, refusals} = this.#options;
     const asked = history.ask('compact');
     const revision = Math.max(1, asked.floor - random.below(40));
     const request = {revision, physical: random.below(2) === 0};
     const outcome = await this.#call(member, (server, signal) => server.compact(request, signal));
     if (outcome.kind === 'answer') history.other(asked, outcome.result.header.revision);
+    else if (outcome.kind === 'refused')
+      refusals.compact(asked.who, outcome.code, {revision, floor: asked.floor});
     return outcome;
   }
 
@@ -258,15 +270,21 @@ export class SimClient {
     const id = leases.pick(random);
     if (id === undefined) return {kind: 'answer', result: undefined};
     leases.revoking(id);
-    return this.#call(member, (server) => server.leaseRevoke(id));
+    const outcome = await this.#call(member, (server) => server.leaseRevoke(id));
+    if (outcome.kind === 'refused' && outcome.code === 'leaseNotFound') leases.denied(id);
+    return outcome;
   }
 
   async #timeToLive(member: SimulatedMember): Promise<Outcome<unknown>> {
-    const {random, leases} = this.#options;
+    const {random, leases, history} = this.#options;
     const id = leases.pick(random);
     if (id === undefined) return {kind: 'answer', result: undefined};
+    const asked = history.ask('time to live');
     const outcome = await this.#call(member, (server) => server.leaseTimeToLive({id, keys: true}));
-    if (outcome.kind === 'answer') leases.told(id, outcome.result.result);
+    if (outcome.kind !== 'answer') return outcome;
+    const {header, result} = outcome.result;
+    leases.told(id, result);
+    if (result.ttlSeconds >= 0) history.leaseKeys(asked, id, header.revision, result.keys);
     return outcome;
   }
 
@@ -281,13 +299,28 @@ export class SimClient {
   async hash(member: SimulatedMember, revision: number): Promise<Outcome<unknown>> {
     const {history} = this.#options;
     const asked = history.ask('hash');
+    // One of the past is answered by whoever is asked.
+    const isStale = revision !== 0;
+    const refused = this.#reading(member, asked, {revision, isStale});
     const outcome = await this.#call(member, (server) => server.hashKv(revision));
     if (outcome.kind === 'answer') {
       const {header, result} = outcome.result;
-      // One of the past is answered by whoever is asked.
-      history.hashKv(asked, header.revision, result, revision !== 0);
-    }
+      history.hashKv(asked, header.revision, result, isStale);
+    } else if (outcome.kind === 'refused') refused(outcome);
     return outcome;
+  }
+
+  /** Before a read. `isStale`: who is asked may be behind. @returns to be called when it is refused */
+  #reading(
+    {life}: SimulatedMember,
+    {who, floor}: Asked,
+    {revision, isStale}: {readonly revision: number; readonly isStale: boolean},
+  ): (outcome: Outcome<unknown> & {kind: 'refused'}) => void {
+    const shown = this.#session.shownBy(life);
+    return ({code, from}) => {
+      const reached = isStale ? (from === life ? shown : 0) : floor;
+      this.#options.refusals.read(who, code, {revision, reached});
+    };
   }
 
   /** A change of the configuration that changes nothing, beside whatever the operator does. */

@@ -4,6 +4,7 @@
  */
 
 import {CompareResult, CompareTarget, type TxnRequest} from '../../src/engine/types.ts';
+import type {Refusals} from './checkers/refusals.ts';
 import {callMember, type Outcome} from './client-call.ts';
 import type {History} from './history.ts';
 import type {LeaseAsked, LeaseBook} from './lease-book.ts';
@@ -21,6 +22,7 @@ export interface SimLockerOptions {
   readonly trace: Trace;
   readonly history: History;
   readonly leases: LeaseBook;
+  readonly refusals: Refusals;
   readonly locks: LockBook;
   readonly members: () => readonly SimulatedMember[];
   readonly lockCount: number;
@@ -76,7 +78,7 @@ export class SimLocker {
   }
 
   async #takeLock(session: Session): Promise<void> {
-    const {random, locks, trace, name, lockCount, history} = this.#options;
+    const {random, locks, trace, name, lockCount, history, refusals} = this.#options;
     const lock = `lock${random.below(lockCount)}`;
     const key = `${lock}/${session.id.toString(16)}`;
     const asked = history.ask('lock');
@@ -88,6 +90,7 @@ export class SimLocker {
       failure: [{requestRange: rangeOf(key)}],
     };
     const queued = await this.#call((server, signal) => server.txn(request, signal));
+    if (queued.kind === 'refused') refusals.write(asked.who, queued.code, {leases: [session.id]});
     if (queued.kind !== 'answer') return;
     const token = queued.result.header.revision;
     history.other(asked, token);

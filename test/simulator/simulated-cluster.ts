@@ -6,6 +6,7 @@
 import {AssertionError, EngineError} from '../../src/engine/errors.ts';
 import {Casualties} from './casualties.ts';
 import {RaftRules} from './checkers/raft-rules.ts';
+import {Refusals} from './checkers/refusals.ts';
 import {ClientCrowd} from './client-crowd.ts';
 import {observeBy} from './cluster-observer.ts';
 import {EventQueue} from './event-queue.ts';
@@ -176,6 +177,7 @@ export class SimulatedCluster {
       model: this.model,
       history: this.history,
       leases: this.leases,
+      refusals: new Refusals({model: this.model, leases: this.leases, violate}),
       locks: this.locks,
       members: this.members,
       violate,
