@@ -6,6 +6,7 @@
 import {createInterface} from 'node:readline';
 import {NodeDisk} from '../../../src/engine/io/disk.ts';
 import {LmdbBackendOpener} from '../../../src/engine/io/lmdb-backend.ts';
+import {tagOf} from '../entry-tag.ts';
 import {startMember} from '../member-world.ts';
 import {WORKLOADS} from '../workloads.ts';
 
@@ -17,6 +18,10 @@ export type MemberReading =
       readonly hash: number;
       readonly compacted: number;
       readonly lastIndex: number;
+      /** What the log holds. */
+      readonly entries: readonly (readonly [index: number, tag: string])[];
+      readonly term: number;
+      readonly vote: string;
     }
   | {readonly kind: 'refused'; readonly message: string};
 
@@ -31,11 +36,22 @@ async function start(workload: number, root: string): Promise<MemberReading> {
     const machine = {disk: new NodeDisk(root), stores: new LmdbBackendOpener(root)};
     const {opened, dataDir} = await startMember(machine, WORKLOADS[workload].birth);
     const {index: applied, hash} = opened.stateMachine.applied();
-    const {lastIndex, firstIndex} = opened.raft.status();
+    const {lastIndex, firstIndex, term, vote} = opened.raft.status();
+    const log = firstIndex > lastIndex ? [] : opened.raft.entries(firstIndex, lastIndex);
+    const entries = log.map((entry) => [entry.index, tagOf(entry)] as const);
     await opened.store.stop();
     await opened.close();
     await dataDir.close();
-    return {kind: 'started', applied, hash, compacted: firstIndex - 1, lastIndex};
+    return {
+      kind: 'started',
+      applied,
+      hash,
+      compacted: firstIndex - 1,
+      lastIndex,
+      entries,
+      term,
+      vote: `${vote}`,
+    };
   } catch (error) {
     return {kind: 'refused', message: error instanceof Error ? `${error.message}` : String(error)};
   }

@@ -6,10 +6,12 @@ import type {PromiseLine} from './member-writer.ts';
 
 export class Promises {
   readonly #hashes = new Map<number, number>();
+  readonly #entries = new Map<number, readonly string[]>();
   #last: PromiseLine | undefined;
 
   take(line: PromiseLine): void {
     for (const [index, hash] of line.hashes) this.#hashes.set(index, hash);
+    for (const [index, tags] of line.entries) this.#entries.set(index, tags);
     this.#last = line;
   }
 
@@ -26,6 +28,22 @@ export class Promises {
     if (Math.max(lastIndex, applied) < last.lastIndex)
       return `${last.lastIndex} was acknowledged, it ends at ${lastIndex}`;
     if (this.#hashes.get(applied) !== hash) return `the state at ${applied} is not the one there was`;
-    return undefined;
+    return this.#wrongInLog(reading, last);
+  }
+
+  #wrongInLog(
+    {entries, term, vote}: MemberReading & {kind: 'started'},
+    {votes}: PromiseLine,
+  ): string | undefined {
+    for (const [index, tag] of entries) {
+      const tags = this.#entries.get(index) ?? [];
+      if (!tags.includes(tag)) return `entry ${index} is ${tag}, not ${tags.join(' or ') || 'none'}`;
+    }
+    // A store that is ahead of the log brings its term, in which nobody was voted for.
+    const isOfStore = vote === '0' && term > termOf(votes[0]);
+    if (votes.includes(`${term}/${vote}`) || isOfStore) return undefined;
+    return `its term and vote are ${term}/${vote}, not ${votes.join(' or ')}`;
   }
 }
+
+const termOf = (pair: string): number => Number(pair.split('/')[0]);
