@@ -265,9 +265,11 @@ export class SimulatedCluster {
     this.#faults.heal();
     this.admin.hurry();
     this.#crowd.stop();
+    const untilMs = this.queue.nowMs + CONVERGENCE_MS;
     await this.until(() => this.#crowd.isQuiet, CONVERGENCE_MS, 'every question is answered or given up');
     const finished = this.admin.stop();
-    await this.until(() => this.admin.isIdle && this.#hasConverged(), CONVERGENCE_MS, 'all members agree');
+    const hasAgreed = () => this.admin.isIdle && this.#hasConverged();
+    await this.until(hasAgreed, untilMs - this.queue.nowMs, 'all members agree');
     await this.drive(finished);
     await this.#finalChecks();
   }
@@ -283,7 +285,7 @@ export class SimulatedCluster {
       isSo = isTrue();
       return isSo || this.violation !== undefined || this.queue.nowMs > deadlineMs;
     });
-    if (!isSo) this.violate('liveness', `not within ${withinMs} ms: ${what}; ${this.describe()}`);
+    if (!isSo) this.violate('liveness', `not within ${Math.round(withinMs)} ms: ${what}; ${this.describe()}`);
     if (this.violation !== undefined) throw new Stopped();
   }
 
