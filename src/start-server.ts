@@ -98,7 +98,6 @@ async function join(
     ports,
     opened,
     onFailure: end,
-    onRemoved: () => end(undefined),
   });
   self.replica = replica;
   closers.push(() => replica.stop());

@@ -118,6 +118,34 @@ describe('changes of the member list', () => {
     });
   });
 
+  it('Ensure that a leader that removed itself votes for the other one, which does not know of it yet.', async () => {
+    await Scenario.play({members: 2}, async (world) => {
+      const [left] = world.followers;
+      const {leader} = world;
+      await world.isHealthy();
+      const removal = serverOf(leader).memberRemove(idOf(leader));
+      const hasIt = () => {
+        const {commit = 0, lastIndex = 0} = left.life?.opened?.raft.status() ?? {};
+        return lastIndex > commit;
+      };
+      await world.until(hasIt, 'the removal in its log');
+      world.cluster.network.cut(leader.name, left.name);
+      await world.cluster.drive(removal);
+      left.kill({landed: false});
+      world.cluster.network.heal();
+      left.start();
+      await world.published(left);
+      await world.until(() => !leader.isUp, 'the removed member ends');
+      expect(await listAt(world, left)).toHaveLength(1);
+      leader.wipe();
+      await world.cluster.pass(6_000);
+      await world.cluster.drive(serverOf(left).memberAdd({peerURLs: [leader.url], isLearner: false}));
+      joining(world, leader);
+      leader.start();
+      await world.published(leader);
+    });
+  });
+
   it('Ensure that a member that was cut off while it was removed learns of it when it comes back.', async () => {
     await Scenario.play({}, async (world) => {
       const [away] = world.followers;

@@ -211,7 +211,6 @@ export class SimulatedMember {
         ports,
         opened,
         onFailure: (error) => this.#ended(life, error),
-        onRemoved: () => this.#ended(life, undefined),
       });
       const {replica} = life;
       observeReplica({member: this, life, opened, replica, observer: this.options.observer});

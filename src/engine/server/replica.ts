@@ -50,8 +50,6 @@ export interface ReplicaOptions {
   readonly opened: OpenedMember;
   /** The member cannot go on: a disk failed, a record is damaged, an invariant broke. Called once. */
   readonly onFailure: (error: unknown) => void;
-  /** This member was removed from the cluster. */
-  readonly onRemoved: () => void;
 }
 
 export class Replica {
@@ -90,7 +88,6 @@ export class Replica {
   readonly #publisher: Publisher;
   readonly #watchPump: WatchPump;
   readonly #onFailure: (error: unknown) => void;
-  readonly #onRemoved: () => void;
   #failed = false;
 
   constructor(options: ReplicaOptions) {
@@ -110,7 +107,6 @@ export class Replica {
     this.#network = network;
     this.#stateMachine = stateMachine;
     this.#onFailure = options.onFailure;
-    this.#onRemoved = options.onRemoved;
 
     const members = () => stateMachine.members;
     this.#neighbours = new Neighbours({memberId, members, firstPeers: opened.firstPeers, network});
@@ -331,13 +327,16 @@ export class Replica {
     this.#membersChanged();
   }
 
+  /**
+   * A member that was removed does not end by itself. Those who stay may have its removal in their logs and not know
+   * yet that it is committed, and of two members the other one needs its vote to find out. Who knows refuses its
+   * links, and that is its end.
+   */
   #membersChanged(): void {
     this.#neighbours.link();
     const self = this.identity.memberId;
-    if (this.members.isRemoved(self)) {
-      this.#logger.warn('this member has been removed from the cluster', {memberId: self});
-      this.#onRemoved();
-    }
+    if (this.members.isRemoved(self))
+      this.#logger.warn('removed from the cluster: ends when another member confirms it', {memberId: self});
   }
 
   #fail(error: unknown): void {
