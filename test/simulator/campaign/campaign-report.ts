@@ -1,7 +1,7 @@
 /** A campaign's sums as a page of Markdown, as docs/TESTING.md shows them. */
 
 import {FAULT_KINDS} from '../faults/fault-kinds.ts';
-import type {CampaignSums, SimulatorShare} from './campaign-sums.ts';
+import type {CampaignSums, FoundViolation, SimulatorShare} from './campaign-sums.ts';
 
 const DAY_MS = 86_400_000;
 /** How often each pair of kinds is to have met. */
@@ -67,16 +67,27 @@ export function reportOf(sums: CampaignSums): string {
     '',
     `Pairs that met least: ${list(pairs.sort(ascending).slice(0, 8))}.`,
     '',
-    ...(sums.violations.length === 0 ? [] : violationsOf(sums)),
+    ...listOf('Violations', sums.violations, () => ''),
+    ...listOf(
+      'Seen by an older simulator, and not in a run of the same seed by a later one',
+      sums.settled,
+      ({settledBy}) => ` (settled by ${settledBy})`,
+    ),
   ].join('\n');
 }
 
-function violationsOf({violations}: CampaignSums): string[] {
-  const lines = violations.map(
-    ({seed, step, invariant, detail, simulator}) =>
-      `- seed ${seed}, step ${step}, simulator ${simulator}: ${invariant}: ${detail.split('\n')[0].slice(0, 300)}`,
-  );
-  return ['Violations:', '', ...lines, ''];
+function listOf<Kind extends FoundViolation>(
+  title: string,
+  all: readonly Kind[],
+  more: (one: Kind) => string,
+): string[] {
+  if (all.length === 0) return [];
+  const lines = all.map((one) => {
+    const {seed, step, invariant, detail, simulator} = one;
+    const shown = detail.split('\n')[0].slice(0, 300);
+    return `- seed ${seed}, step ${step}, simulator ${simulator}: ${invariant}: ${shown}${more(one)}`;
+  });
+  return [`${title}:`, '', ...lines, ''];
 }
 
 const shareText = (share: SimulatorShare): string =>

@@ -15,6 +15,11 @@ export interface FoundViolation {
   readonly simulator: string;
 }
 
+/** One that a later version of the simulator does not see any more, in a run of the same seed. */
+export interface SettledViolation extends FoundViolation {
+  readonly settledBy: string;
+}
+
 /** What ran under one version of the simulator. */
 export interface SimulatorShare {
   readonly simulator: string;
@@ -57,6 +62,7 @@ export interface CampaignSums {
   readonly pairs: Record<string, number>;
   readonly reached: Record<string, number>;
   readonly violations: FoundViolation[];
+  readonly settled: SettledViolation[];
 }
 
 export function emptySums(engine: string): CampaignSums {
@@ -87,6 +93,7 @@ export function emptySums(engine: string): CampaignSums {
     pairs: {},
     reached: {},
     violations: [],
+    settled: [],
   };
 }
 
@@ -112,12 +119,31 @@ export function addResult(sums: CampaignSums, result: SeedResult, simulator: str
   share.cpuMs += result.cpuMs;
   for (const name of SUMMED) sums[name] += result[name];
   if (result.overlapMax >= 3) sums.overlapping++;
-  sums.faultsMin = Math.min(sums.faultsMin, total(result.faults));
   addCounts(sums.faults, result.faults);
   addCounts(sums.pairs, result.pairs);
   addCounts(sums.reached, result.reached);
   const {violation, seed, operations} = result;
-  if (violation === undefined) return;
+  if (violation === undefined) {
+    // A run that failed ended early.
+    sums.faultsMin = Math.min(sums.faultsMin, total(result.faults));
+    return;
+  }
+  const {step, invariant, detail} = violation;
+  sums.violations.push({seed, operations, step, invariant, detail, simulator});
+}
+
+/** A seed that failed under an older version of the simulator has run again, and is counted already. */
+export function judgeAgain(
+  sums: CampaignSums,
+  before: FoundViolation,
+  {result, simulator}: {readonly result: SeedResult; readonly simulator: string},
+): void {
+  sums.violations.splice(sums.violations.indexOf(before), 1);
+  const {violation, seed, operations} = result;
+  if (violation === undefined) {
+    sums.settled.push({...before, settledBy: simulator});
+    return;
+  }
   const {step, invariant, detail} = violation;
   sums.violations.push({seed, operations, step, invariant, detail, simulator});
 }

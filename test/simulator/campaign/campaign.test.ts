@@ -4,7 +4,7 @@
  */
 
 import {spawn} from 'node:child_process';
-import {mkdtempSync, readFileSync, rmSync} from 'node:fs';
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join, resolve} from 'node:path';
 import {afterAll, beforeAll, describe, expect, it} from 'vitest';
@@ -76,10 +76,22 @@ describe('campaigns', () => {
       {simulator: 'new', seeds: 3, operations: second.sums.operations - first.sums.operations},
     ]);
     expect(second.output).toMatch(/\| simulators \| `old`: 3 seeds, .*; `new`: 3 seeds, /);
+    const seen = {seed: 50, operations: 40, step: 7, invariant: 'liveness', detail: 'too slow'};
+    const doubted = {...second.sums, violations: [{...seen, simulator: 'old'}]};
+    writeFileSync(join(folder, 'small.json'), JSON.stringify(doubted));
+    const third = await campaign('small', [...flags, '--simulator', 'newest']);
+    expect(third.sums).toMatchObject({
+      seeds: 9,
+      violations: [],
+      settled: [{...seen, simulator: 'old', settledBy: 'newest'}],
+    });
+    expect(third.output).toMatch(
+      /Seen by an older simulator.*:\n\n- seed 50, step 7, simulator old: liveness: too slow \(settled by newest\)/,
+    );
     const other = campaign('small', [...flags, '--engine', 'other']);
     await expect(other).rejects.toThrow('is of another engine');
     await expect(campaign('small', [...flags, '--first', '1'])).rejects.toThrow(
-      /--first 1 comes too late: 6 seeds .*, the next is 55/,
+      /--first 1 comes too late: 9 seeds .*, the next is 58/,
     );
   });
 

@@ -4,7 +4,8 @@
  * has become of the simulator.
  *
  * Each campaign begins with the canary, a run that must fail. A share of the seeds runs a second time in another
- * process and must go the same way there, step by step.
+ * process and must go the same way there, step by step. Seeds that failed under another version of the simulator run
+ * again first: what that one saw may have been its own mistake.
  */
 
 import {mkdirSync, readFileSync, renameSync, writeFileSync} from 'node:fs';
@@ -12,7 +13,14 @@ import {availableParallelism} from 'node:os';
 import {dirname} from 'node:path';
 import {runFlags} from '../../runners/run-flags.ts';
 import {reportOf} from './campaign-report.ts';
-import {addResult, type CampaignSums, emptySums, isClean} from './campaign-sums.ts';
+import {
+  addResult,
+  type CampaignSums,
+  emptySums,
+  type FoundViolation,
+  isClean,
+  judgeAgain,
+} from './campaign-sums.ts';
 import type {SeedResult} from './seed-result.ts';
 import type {Answer, Order} from './worker.ts';
 import {WorkerPool} from './worker-pool.ts';
@@ -47,6 +55,8 @@ const lastSeed = values.seeds === undefined ? Number.POSITIVE_INFINITY : sums.ne
 /** What a second process has to repeat, and which worker it must not be. */
 const unrepeated: {readonly result: SeedResult; readonly by: number}[] = [];
 const repeating = new Map<number, SeedResult>();
+const doubtful = sums.violations.filter(({simulator}) => simulator !== values.simulator);
+const judging = new Map<number, FoundViolation>();
 const before = {seeds: sums.seeds, operations: sums.operations};
 let isCanaryDue = true;
 let isStopping = false;
@@ -80,6 +90,11 @@ function next(id: number): Order | undefined {
     isCanaryDue = false;
     return {kind: 'canary'};
   }
+  const doubt = doubtful.shift();
+  if (doubt !== undefined) {
+    judging.set(id, doubt);
+    return {kind: 'seed', seed: doubt.seed, operations};
+  }
   const place = unrepeated.findIndex(({by}) => by !== id);
   if (place >= 0) {
     const [{result}] = unrepeated.splice(place, 1);
@@ -103,6 +118,13 @@ function answered(id: number, _order: Order, answer: Answer): void {
     return;
   }
   const {result} = answer;
+  const doubt = judging.get(id);
+  if (doubt !== undefined) {
+    judging.delete(id);
+    judgeAgain(sums, doubt, {result, simulator: values.simulator});
+    tell(result);
+    return;
+  }
   const first = repeating.get(id);
   if (first !== undefined) {
     repeating.delete(id);
@@ -131,6 +153,11 @@ function compare(first: SeedResult, second: SeedResult): void {
 
 function died(id: number, order: Order, how: string): void {
   repeating.delete(id);
+  // One that is judged again stays as it was seen before.
+  if (judging.delete(id)) {
+    console.log(`seed ${order.kind === 'seed' ? order.seed : ''}: ${how}`);
+    return;
+  }
   if (order.kind === 'canary') {
     sums.canariesMissed++;
     console.log(`the canary's process ${how}`);

@@ -116,6 +116,14 @@ describe('the rules of raft', () => {
     expect(found).toEqual(['durability', 'durability']);
   });
 
+  it('Ensure that one of an older term may tell of what a newer leader replaced on its way to the disk.', () => {
+    rules.appended(1n, {entries: [], hardState: hardStateOf(2)});
+    send(acknowledgement(3), viewOf({term: 2}));
+    expect(found).toEqual([]);
+    send(acknowledgement(3, 2), viewOf({term: 2}));
+    expect(found).toEqual(['durability']);
+  });
+
   it('Ensure that an acknowledgement ahead of the entry that replaces a durable one is noticed.', () => {
     rules.appended(1n, {entries: [], hardState: hardStateOf(2)});
     const log = [entryOf(1, 1), entryOf(2, 2)];

@@ -252,7 +252,10 @@ export class RaftRules {
     raft: RaftView,
   ): void {
     const log = this.#logOf(id);
-    if (index > this.durableOn(id))
+    // The leader of a later term may have replaced it in the batch that was to bring it to the disk. That one could be
+    // elected because too few had it to commit it, so what the older leader is told does it no good.
+    const mayBeReplaced = log.term > term;
+    if (index > this.durableOn(id) && !mayBeReplaced)
       this.#violate('durability', `${name} acknowledges ${index}; durable is ${log.lastIndex}`);
     // In this very term nobody has replaced the entry since: what stands there is what it acknowledges.
     const own = raft.status().term === term ? raft.term(index) : undefined;
