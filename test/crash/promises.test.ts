@@ -62,6 +62,13 @@ describe('what a process promised', () => {
     expect(wrongWith({lastIndex: 3, term: 2, vote: '0'})).toContain('entry 2 is 1/0/12, not 2/0/22');
   });
 
+  it('Ensure that a data dir that was not made yet may be founded by the start.', () => {
+    const founded = [[1, '1/1/99']] as const;
+    expect(wrongWith({entries: founded})).toContain('entry 1 is 1/1/99');
+    promises.take({...LINE, isMade: false, lastIndex: 0, committed: 0, entries: [], hashes: []});
+    expect(wrongWith({entries: founded, lastIndex: 1, term: 1, vote: '0'})).toBeUndefined();
+  });
+
   it('Ensure that another vote, and a term that went back, are noticed.', () => {
     expect(wrongWith({vote: '8'})).toContain('are 1/8, not 1/7 or 2/0');
     expect(wrongWith({vote: '0'})).toContain('are 1/0');

@@ -28,7 +28,8 @@ export class Promises {
     if (Math.max(lastIndex, applied) < last.lastIndex)
       return `${last.lastIndex} was acknowledged, it ends at ${lastIndex}`;
     if (this.#hashes.get(applied) !== hash) return `the state at ${applied} is not the one there was`;
-    return this.#wrongInLog(reading, last);
+    // Before it was made, a start founds the member itself.
+    return last.isMade ? this.#wrongInLog(reading, last) : undefined;
   }
 
   #wrongInLog(
