@@ -178,6 +178,8 @@ export class MemberRig {
       meta: {index: mark.index, term: mark.term, confState},
     };
     for (const [index, hash] of source.hashes) if (!this.#hashes.has(index)) this.#hashes.set(index, hash);
+    // A start may find the image whole before it has its place in the log.
+    this.#promise();
     await this.#orEnd(snapshotter.receive(announced, source.chunks, this.#committed));
     if (!options.isWanted) return this.#orEnd(snapshotter.discard());
     const hardState = {
