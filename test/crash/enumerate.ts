@@ -8,9 +8,10 @@ import type {DiskEvent} from './disk-event.ts';
 import {MemberRig, type Promised} from './member-rig.ts';
 import {recordedMachine} from './recording-backend.ts';
 import {Recorder} from './recording-disk.ts';
+import type {Stepwise} from './stepwise.ts';
 import type {Workload} from './workloads.ts';
 
-export interface CrashOptions extends EnumerationOptions {
+export interface CrashOptions extends EnumerationOptions, Stepwise {
   readonly length: number;
   /** Every so many-th distinct image is recovered from, chosen by seed; 1: each. */
   readonly checkEvery: number;
@@ -20,8 +21,6 @@ export interface CrashOptions extends EnumerationOptions {
   readonly depth: number;
   /** Events that the disk only pretends: the checks must find out. */
   readonly lies?: ((event: DiskEvent) => boolean) | undefined;
-  /** After each step: what there is so far. */
-  readonly onStep?: ((report: object) => void) | undefined;
 }
 
 export interface CrashReport extends ImageCounts {

@@ -14,6 +14,7 @@ import {FAULTS, FailingDisk, type Fault} from './failing-disk.ts';
 import {MemberRig, type Promised} from './member-rig.ts';
 import {recordedMachine} from './recording-backend.ts';
 import {Recorder} from './recording-disk.ts';
+import type {Stepwise} from './stepwise.ts';
 import type {Workload} from './workloads.ts';
 
 /** Nothing here waits for anything but turns of the loop. */
@@ -32,15 +33,13 @@ export interface FailureReport {
 
 export async function failEverywhere(
   workload: Workload,
-  options: {
+  options: Stepwise & {
     readonly length: number;
     readonly seed: number;
     /** Every so many-th call in every way, chosen by seed; 1: each. */
     readonly every: number;
     /** Syncs lose what they should keep, and nobody is told: the checks must find out. */
     readonly hidesSyncErrors?: boolean;
-    /** After each step: what there is so far. */
-    readonly onStep?: ((report: object) => void) | undefined;
   },
 ): Promise<FailureReport> {
   const report = {workload: workload.name, calls: 0, runs: 0, ended: 0, wentOn: 0, images: 0};

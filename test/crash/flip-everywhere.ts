@@ -15,6 +15,7 @@ import {recordWorkload} from './enumerate.ts';
 import type {Promised} from './member-rig.ts';
 import {startMember} from './member-world.ts';
 import {recordedMachine} from './recording-backend.ts';
+import type {Stepwise} from './stepwise.ts';
 import type {Workload} from './workloads.ts';
 
 export interface FlipReport {
@@ -30,7 +31,7 @@ export interface FlipReport {
   starts: number;
 }
 
-export interface FlipOptions {
+export interface FlipOptions extends Stepwise {
   readonly length: number;
   readonly seed: number;
   /** Of the log's bytes, every so many-th, chosen by seed; 1: each. */
@@ -39,8 +40,6 @@ export interface FlipOptions {
   readonly zeroStep: number;
   /** A whole member is started for every so many-th flip; the log alone is opened for each. */
   readonly startEvery: number;
-  /** After each step: what there is so far. */
-  readonly onStep?: ((report: object) => void) | undefined;
 }
 
 export async function flipEverywhere(workload: Workload, options: FlipOptions): Promise<FlipReport> {

@@ -26,6 +26,7 @@ import {SeededRandom} from '../simulator/seeded-random.ts';
 import {MemoryTerminal} from '../unit/commands/memory-terminal.ts';
 import {collect} from '../unit/snapshot-file/snapshot-samples.ts';
 import {ALONE, passingClock} from './member-world.ts';
+import type {Stepwise} from './stepwise.ts';
 import {donorStore} from './workloads.ts';
 
 export interface SnapshotFlipReport {
@@ -36,13 +37,13 @@ export interface SnapshotFlipReport {
 }
 
 /** @throws Error that names the place and what is wrong there */
-export async function flipSnapshots(options: {
-  readonly seed: number;
-  /** Every so many-th byte; 1: each. */
-  readonly every: number;
-  /** After each step: what there is so far. */
-  readonly onStep?: ((report: object) => void) | undefined;
-}): Promise<SnapshotFlipReport> {
+export async function flipSnapshots(
+  options: Stepwise & {
+    readonly seed: number;
+    /** Every so many-th byte; 1: each. */
+    readonly every: number;
+  },
+): Promise<SnapshotFlipReport> {
   const root = mkdtempSync(join(tmpdir(), 'kvd-flip-snapshots-'));
   const path = join(root, 'backup.db');
   try {

@@ -11,6 +11,7 @@ import {type SystemFault, withSystemFault} from './failing-system.ts';
 import {MemberRig, type Promised} from './member-rig.ts';
 import {recordedMachine} from './recording-backend.ts';
 import {Recorder} from './recording-disk.ts';
+import type {Stepwise} from './stepwise.ts';
 import type {Workload} from './workloads.ts';
 
 export const SYSTEM_CODES = ['EIO', 'ENOSPC', 'EMFILE', 'EROFS', 'EDQUOT', 'EINTR', 'short'] as const;
@@ -24,13 +25,7 @@ export interface SystemReport {
 
 export async function failSystemEverywhere(
   workload: Workload,
-  options: {
-    readonly length: number;
-    readonly seed: number;
-    readonly every: number;
-    /** After each step: what there is so far. */
-    readonly onStep?: ((report: object) => void) | undefined;
-  },
+  options: Stepwise & {readonly length: number; readonly seed: number; readonly every: number},
 ): Promise<SystemReport> {
   const whole = await runOnce(workload, {...options, fault: {failAt: 0, code: 'EIO'}});
   const report = {workload: workload.name, calls: whole.calls, runs: 0, ended: 0};

@@ -17,6 +17,20 @@ function joining(world: Scenario, member: SimulatedMember): void {
   member.config = {...member.config, initialCluster: cluster, initialClusterState: 'existing'};
 }
 
+/** Its machine gets an empty disk, and joins as another member. */
+async function comesAnew(
+  world: Scenario,
+  member: SimulatedMember,
+  {by, isLearner = false}: {readonly by: SimulatedMember; readonly isLearner?: boolean},
+): Promise<void> {
+  member.wipe();
+  await world.cluster.pass(6_000);
+  await world.cluster.drive(serverOf(by).memberAdd({peerURLs: [member.url], isLearner}));
+  joining(world, member);
+  member.start();
+  await world.published(member);
+}
+
 describe('changes of the member list', () => {
   it('Ensure that a follower passes a change on to its leader, and answers when it knows it itself.', async () => {
     await Scenario.play({}, async (world) => {
@@ -88,12 +102,7 @@ describe('changes of the member list', () => {
       const next = await world.newLeader(old);
       await world.puts(next, 5);
       // ... and comes back with an empty disk, as another member.
-      old.wipe();
-      await world.cluster.pass(6_000);
-      await world.cluster.drive(serverOf(next).memberAdd({peerURLs: [old.url], isLearner: false}));
-      joining(world, old);
-      old.start();
-      await world.published(old);
+      await comesAnew(world, old, {by: next});
       expect(await listAt(world, old)).toHaveLength(3);
     });
   });
@@ -106,15 +115,10 @@ describe('changes of the member list', () => {
       await world.cluster.drive(serverOf(leader).memberRemove(idOf(left)));
       leader.kill({landed: false});
       if (left.isUp) left.kill({landed: false});
-      left.wipe();
       leader.start();
       await world.published(leader);
       expect(await listAt(world, leader)).toHaveLength(1);
-      await world.cluster.pass(6_000);
-      await world.cluster.drive(serverOf(leader).memberAdd({peerURLs: [left.url], isLearner: false}));
-      joining(world, left);
-      left.start();
-      await world.published(left);
+      await comesAnew(world, left, {by: leader});
     });
   });
 
@@ -137,12 +141,7 @@ describe('changes of the member list', () => {
       await world.published(left);
       await world.until(() => !leader.isUp, 'the removed member ends');
       expect(await listAt(world, left)).toHaveLength(1);
-      leader.wipe();
-      await world.cluster.pass(6_000);
-      await world.cluster.drive(serverOf(left).memberAdd({peerURLs: [leader.url], isLearner: false}));
-      joining(world, leader);
-      leader.start();
-      await world.published(leader);
+      await comesAnew(world, leader, {by: left});
     });
   });
 
@@ -156,12 +155,7 @@ describe('changes of the member list', () => {
       await world.cluster.pass(4_000);
       world.cluster.network.heal();
       await world.until(() => !away.isUp, 'it ends');
-      away.wipe();
-      await world.cluster.pass(6_000);
-      await world.cluster.drive(serverOf(world.leader).memberAdd({peerURLs: [away.url], isLearner: true}));
-      joining(world, away);
-      away.start();
-      await world.published(away);
+      await comesAnew(world, away, {by: world.leader, isLearner: true});
       await world.cluster.drive(serverOf(world.leader).memberPromote(idOf(away)));
     });
   });
@@ -322,10 +316,5 @@ async function rejoin(world: Scenario, member: SimulatedMember): Promise<void> {
   const known = (await listAt(world, leader)).find(({peerURLs}) => peerURLs.includes(member.url));
   if (member.isUp) member.kill({landed: false});
   if (known !== undefined) await world.cluster.drive(serverOf(leader).memberRemove(known.id));
-  member.wipe();
-  await world.cluster.pass(6_000);
-  await world.cluster.drive(serverOf(leader).memberAdd({peerURLs: [member.url], isLearner: false}));
-  joining(world, member);
-  member.start();
-  await world.published(member);
+  await comesAnew(world, member, {by: leader});
 }

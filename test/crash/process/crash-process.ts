@@ -11,6 +11,7 @@ import {compiled} from '../../compiled.ts';
 import {crashImages, type EnumerationOptions, type ImageCounts} from '../crash-images.ts';
 import {type CrashImage, CrashState} from '../crash-state.ts';
 import type {DiskEvent} from '../disk-event.ts';
+import type {Stepwise} from '../stepwise.ts';
 import {WORKLOADS} from '../workloads.ts';
 import {ChildReader} from './child-reader.ts';
 import type {MemberReading} from './member-starter.ts';
@@ -21,7 +22,7 @@ import {readTrace, straceArguments} from './system-trace.ts';
 /** What the kernel writes at once, and LMDB's page: torn pages are what the other suites are for. */
 const PAGE_BYTES = 4_096;
 
-export interface ProcessCrashOptions extends EnumerationOptions {
+export interface ProcessCrashOptions extends EnumerationOptions, Stepwise {
   /** The place in WORKLOADS, and how long it is. */
   readonly workload: number;
   readonly length: number;
@@ -29,8 +30,6 @@ export interface ProcessCrashOptions extends EnumerationOptions {
   readonly checkEvery: number;
   /** Events that the disk only pretends, by the file's path: the checks must find out. */
   readonly lies?: (event: DiskEvent, path: string) => boolean;
-  /** After each step: what there is so far. */
-  readonly onStep?: ((report: object) => void) | undefined;
 }
 
 export interface ProcessCrashReport extends ImageCounts {

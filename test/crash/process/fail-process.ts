@@ -9,6 +9,7 @@ import {mkdirSync, mkdtempSync, readFileSync, rmSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {compiled} from '../../compiled.ts';
+import type {Stepwise} from '../stepwise.ts';
 import {WORKLOADS} from '../workloads.ts';
 import {ChildReader} from './child-reader.ts';
 import type {MemberReading} from './member-starter.ts';
@@ -40,15 +41,15 @@ export interface ProcessFailureReport {
   died: number;
 }
 
-export async function failProcess(options: {
-  readonly workload: number;
-  readonly length: number;
-  /** Which of each thread's calls fail: from 1 up to the last one, by steps of `every`, from `seed` on. */
-  readonly every: number;
-  readonly seed: number;
-  /** After each step: what there is so far. */
-  readonly onStep?: ((report: object) => void) | undefined;
-}): Promise<ProcessFailureReport> {
+export async function failProcess(
+  options: Stepwise & {
+    readonly workload: number;
+    readonly length: number;
+    /** Which of each thread's calls fail: from 1 up to the last one, by steps of `every`, from `seed` on. */
+    readonly every: number;
+    readonly seed: number;
+  },
+): Promise<ProcessFailureReport> {
   const root = mkdtempSync(join(tmpdir(), 'kvd-fail-process-'));
   const starter = new ChildReader<MemberReading>('test/crash/process/member-starter.ts');
   const report = {workload: WORKLOADS[options.workload].name, runs: 0, injected: 0, ended: 0, died: 0};

@@ -8,6 +8,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {LmdbBackendOpener} from '../../../src/engine/io/lmdb-backend.ts';
 import {SeededRandom} from '../../simulator/seeded-random.ts';
+import type {Stepwise} from '../stepwise.ts';
 import {ChildReader, type Died} from './child-reader.ts';
 import type {StoreReading} from './store-reader.ts';
 
@@ -24,12 +25,12 @@ export interface StoreFlipReport {
   wrong: string[];
 }
 
-export async function flipStore(options: {
-  readonly flips: number;
-  readonly seed: number;
-  /** After each step: what there is so far. */
-  readonly onStep?: ((report: object) => void) | undefined;
-}): Promise<StoreFlipReport> {
+export async function flipStore(
+  options: Stepwise & {
+    readonly flips: number;
+    readonly seed: number;
+  },
+): Promise<StoreFlipReport> {
   const root = mkdtempSync(join(tmpdir(), 'kvd-flip-store-'));
   const reader = new ChildReader<StoreReading>('test/crash/process/store-reader.ts');
   try {
